@@ -1,0 +1,114 @@
+"""Tokens to characters, piece by piece.
+
+`Detokenizer` never gives out half a character; `StopMatcher` never gives out a part of a stop string; both hold back
+what is undecided. One of each per answer, used by `worker`. Knows nothing of batches.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_CONTEXT_TOKENS = 6
+"""Prompt tokens decoded along with the first token: some decoders strip the space before the very first word."""
+_MAX_PENDING = 8
+"""A character has at most four byte tokens; more that still do not make one are invalid and given out as they are."""
+_REPLACEMENT = "\ufffd"
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+class Detokenizer:
+    """Incremental decoding with a sliding window over the last whole piece (the way of Hugging Face's TGI)."""
+
+    def __init__(self, tokenizer: Any, prompt: Sequence[int]) -> None:
+        self._tokenizer = tokenizer
+        self._ids = list(prompt[-_CONTEXT_TOKENS:])
+        self._prefix = 0
+        self._read = len(self._ids)
+
+    def push(self, token: int) -> str:
+        """The characters that this token completes; empty while one is unfinished."""
+        self._ids.append(token)
+        before, now = self._decoded()
+        if len(now) <= len(before):
+            return ""
+        if now.endswith(_REPLACEMENT) and len(self._ids) - self._read < _MAX_PENDING:
+            return ""
+        self._prefix, self._read = self._read, len(self._ids)
+        return now[len(before) :]
+
+    def flush(self) -> str:
+        """What is left at the end, without the beginning of a character that never came."""
+        before, now = self._decoded()
+        self._prefix = self._read = len(self._ids)
+        return now[len(before) :].rstrip(_REPLACEMENT)
+
+    def _decoded(self) -> tuple[str, str]:
+        decode = self._tokenizer.decode
+        return (
+            decode(self._ids[self._prefix : self._read], skip_special_tokens=True),
+            decode(self._ids[self._prefix :], skip_special_tokens=True),
+        )
+
+
+class StopMatcher:
+    """Passes text on until one of `stops` appears; the stop string itself is not given out."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stop for stop in stops if stop)
+        self._longest = max(map(len, self._stops), default=0)
+        self._held = ""
+        self.stopped = False
+
+    def push(self, piece: str) -> str:
+        if not self._stops or self.stopped:
+            return "" if self.stopped else piece
+        text = self._held + piece
+        found = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=-1)
+        if found >= 0:
+            self.stopped, self._held = True, ""
+            return text[:found]
+        keep = self._undecided(text)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> str:
+        """What was held back and turned out not to be a stop string."""
+        held, self._held = self._held, ""
+        return held
+
+    def _undecided(self, text: str) -> int:
+        """Length of the longest end of `text` that a stop string begins with."""
+        for length in range(min(self._longest - 1, len(text)), 0, -1):
+            end = text[-length:]
+            if any(stop.startswith(end) for stop in self._stops):
+                return length
+        return 0
+
+
+def token_text(tokenizer: Any, token: int) -> tuple[str, bytes]:
+    """A token as OpenAI's log-probabilities show it: its characters and its bytes."""
+    raw = tokenizer.id_to_token(token) or ""
+    if match := _BYTE_TOKEN.fullmatch(raw):
+        value = bytes([int(match[1], 16)])
+        return value.decode("utf-8", errors="replace"), value
+    text = tokenizer.decode([token], skip_special_tokens=False)
+    if _REPLACEMENT in text and (part := _byte_level(raw)) is not None:
+        return text, part
+    return text, text.encode("utf-8", errors="replace")
+
+
+def _byte_level(raw: str) -> bytes | None:
+    """Bytes of a byte-level BPE token (GPT-2's alphabet), which writes every byte as a printable character."""
+    try:
+        return bytes(_BYTE_LEVEL[char] for char in raw)
+    except KeyError:
+        return None
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(rest)}
+
+
+_BYTE_LEVEL = _byte_level_alphabet()
