@@ -1,0 +1,265 @@
+"""Measure the router on questions it has not seen: by sector, by style of typing, and as a judge of what it knows.
+
+Called by the command line. Every figure comes through the same `SectorRouter.choose` that serves, in folds that keep
+families of questions together. Writes nothing and decides nothing.
+"""
+
+import json
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from turkish_ai.messages import GENERAL, SectorChoice
+from turkish_ai.routing import fitting
+from turkish_ai.routing.examples import CLASSES, RoutingExample, read_examples
+from turkish_ai.routing.fitting import FeatureTable
+from turkish_ai.routing.router import SectorRouter
+from turkish_ai.routing.training import feature_spec
+from turkish_ai.settings import RoutingConfig, Settings
+
+_BINS = 10
+_CONFUSIONS = 15
+_CHANGES_PER_CONVERSATION = 5
+_LATENCY_CALLS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Of one set of questions. `macro_f1` is the mean over the classes that occur in it.
+
+    `accuracy` and `macro_f1` are of the likeliest class, the figures with `routed` of the answer after the threshold.
+    The unknown are the questions of `general`: `unknown_recall` is the share of them that no sector took,
+    `unknown_precision` the share of the answers `general` that were right. `wrong_sector` is the share of all
+    questions that went to a sector that is not theirs. `calibration_error` is the expected one of the answer's
+    confidence, in ten bins of equal width. A share of nothing is 0.
+    """
+
+    questions: int
+    accuracy: float
+    macro_f1: float
+    routed_accuracy: float
+    routed_macro_f1: float
+    unknown_recall: float
+    unknown_precision: float
+    wrong_sector: float
+    calibration_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUpScores:
+    """Shares of right answers inside conversations.
+
+    `turns` are later turns of our conversations, read `turns_alone` and `turns_with_history`; `changes` are questions
+    of another class put after a conversation's first turn, read both ways too.
+    """
+
+    turns: int
+    turns_alone: float
+    turns_with_history: float
+    changes: int
+    changes_alone: float
+    changes_with_history: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterReport:
+    """`held_out` is of the dev and test rows, by a router that learnt from the whole train split; the rest is
+    cross-validated on the train split. `confused` holds truth, likeliest class and how often, most frequent first."""
+
+    data_sha256: str
+    min_confidence: float
+    folds: int
+    temperature: float
+    cross_validated: Scores
+    held_out: Scores | None
+    follow_ups: FollowUpScores | None
+    f1_by_class: dict[str, float]
+    accuracy_by_style: dict[str, float]
+    confused: tuple[tuple[str, str, int], ...]
+    latency_p50_us: float
+    latency_p99_us: float
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    example: RoutingExample
+    choice: SectorChoice
+
+    @property
+    def likeliest(self) -> str:
+        """Before the threshold. An abstention's confidence is `general`'s, so `top` tells whether a sector led."""
+        top = self.choice.top
+        return top[0][0] if top and top[0][1] > self.choice.confidence else self.choice.sector
+
+
+def evaluate_router(settings: Settings) -> RouterReport:
+    """Cross-validate on the train split, then measure dev and test. Takes about ten seconds.
+
+    Raises:
+        DataError: see `examples.read_examples`.
+    """
+    config = settings.config.routing
+    data = read_examples(
+        routing_dir=settings.routing_data_dir, sector_dir=settings.sector_data_dir, sectors=settings.config.sectors
+    )
+    train, held_out = data.questions("train"), data.questions("dev", "test")
+    folded, router, temperature = _routers(train, data.terms, config)
+    answered = [_answer(fold_router, example) for fold_router, held in folded for example in held]
+    latencies = _latencies_us(router, train)
+    return RouterReport(
+        data_sha256=data.sha256,
+        min_confidence=config.min_confidence,
+        folds=fitting.FOLDS,
+        temperature=round(temperature, 4),
+        cross_validated=_score(answered),
+        held_out=_score([_answer(router, example) for example in held_out]) if held_out else None,
+        follow_ups=_score_follow_ups(folded, seed=config.seed),
+        f1_by_class=_f1([(a.example.sector, a.likeliest) for a in answered]),
+        accuracy_by_style=_accuracy_by_style(answered),
+        confused=_confused(answered),
+        latency_p50_us=round(float(np.percentile(latencies, 50)), 1),
+        latency_p99_us=round(float(np.percentile(latencies, 99)), 1),
+    )
+
+
+def _routers(
+    train: Sequence[RoutingExample], terms: Sequence[RoutingExample], config: RoutingConfig
+) -> tuple[list[tuple[SectorRouter, list[RoutingExample]]], SectorRouter, float]:
+    """A router for each fold with the examples held back from it, and the router of all examples.
+
+    A fold's temperature is found on the other folds' held back scores, so its own examples have no part in it.
+    """
+    table = FeatureTable.of(train, terms=terms, spec=feature_spec(config))
+    labels = table.labels[table.questions]
+    scores = np.zeros((len(train), len(CLASSES)))
+    parts = []
+    for rows, held in fitting.folds(train, seed=config.seed):
+        fitted = fitting.fit(table, rows)
+        scores[held] = fitted.scores(held)
+        parts.append((fitted, rows, held))
+
+    def router(fitted: fitting.Fitted, temperature: float) -> SectorRouter:
+        return SectorRouter(fitted.model(temperature=temperature, provenance={}), config=config)
+
+    folded = [
+        (router(fitted, fitting.best_temperature(scores[rows], labels[rows])), [train[row] for row in held])
+        for fitted, rows, held in parts
+    ]
+    temperature = fitting.best_temperature(scores, labels)
+    return folded, router(fitting.fit(table, table.questions), temperature), temperature
+
+
+def _answer(router: SectorRouter, example: RoutingExample) -> _Answered:
+    return _Answered(example=example, choice=router.choose(example.text))
+
+
+def _score(answered: Sequence[_Answered]) -> Scores:
+    guesses = [(a.example.sector, a.likeliest) for a in answered]
+    answers = [(a.example.sector, a.choice.sector) for a in answered]
+    unknown = [answer for truth, answer in answers if truth == GENERAL]
+    refused = [truth for truth, answer in answers if answer == GENERAL]
+    return Scores(
+        questions=len(answered),
+        accuracy=_share(truth == guess for truth, guess in guesses),
+        macro_f1=_mean(_f1(guesses).values()),
+        routed_accuracy=_share(truth == answer for truth, answer in answers),
+        routed_macro_f1=_mean(_f1(answers).values()),
+        unknown_recall=_share(answer == GENERAL for answer in unknown),
+        unknown_precision=_share(truth == GENERAL for truth in refused),
+        wrong_sector=_share(answer not in (truth, GENERAL) for truth, answer in answers),
+        calibration_error=_calibration_error(
+            [a.choice.confidence for a in answered], [truth == answer for truth, answer in answers]
+        ),
+    )
+
+
+def _score_follow_ups(
+    folded: Sequence[tuple[SectorRouter, list[RoutingExample]]], *, seed: int
+) -> FollowUpScores | None:
+    """None if the data hold no conversation of more than one turn."""
+    draw = random.Random(seed)  # noqa: S311  # a sample for a measurement, no secret
+    turns: list[tuple[bool, bool]] = []  # right alone, right with history
+    changes: list[tuple[bool, bool]] = []
+    for router, held in folded:
+        for example in held:
+            if not example.follow_ups:
+                continue
+            history = [example.text]
+            for text in example.follow_ups:
+                turns.append(_both_ways(router, text, history, example.sector))
+                history.append(text)
+            for other in draw.sample(held, min(_CHANGES_PER_CONVERSATION, len(held))):
+                if other.sector != example.sector:
+                    changes.append(_both_ways(router, other.text, [example.text], other.sector))
+    if not turns or not changes:
+        return None
+    return FollowUpScores(
+        turns=len(turns),
+        turns_alone=_share(alone for alone, _ in turns),
+        turns_with_history=_share(together for _, together in turns),
+        changes=len(changes),
+        changes_alone=_share(alone for alone, _ in changes),
+        changes_with_history=_share(together for _, together in changes),
+    )
+
+
+def _both_ways(router: SectorRouter, text: str, history: Sequence[str], truth: str) -> tuple[bool, bool]:
+    return router.choose(text).sector == truth, router.choose(text, history=history).sector == truth
+
+
+def _f1(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """Of each class among the truths; `pairs` are truth and guess."""
+    truths = Counter(truth for truth, _ in pairs)
+    guesses = Counter(guess for _, guess in pairs)
+    hits = Counter(truth for truth, guess in pairs if truth == guess)
+    return {c: round(2 * hits[c] / (truths[c] + guesses[c]), 4) for c in CLASSES if truths[c]}
+
+
+def _accuracy_by_style(answered: Sequence[_Answered]) -> dict[str, float]:
+    by_style: defaultdict[str, list[bool]] = defaultdict(list)
+    for a in answered:
+        by_style[a.example.style].append(a.likeliest == a.example.sector)
+    return {style: _share(hits) for style, hits in sorted(by_style.items())}
+
+
+def _confused(answered: Sequence[_Answered]) -> tuple[tuple[str, str, int], ...]:
+    pairs = Counter((a.example.sector, a.likeliest) for a in answered if a.likeliest != a.example.sector)
+    return tuple((truth, guess, count) for (truth, guess), count in pairs.most_common(_CONFUSIONS))
+
+
+def _calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
+    """Mean distance of confidence from the share that was right, weighted by the bins' sizes (Guo et al., 2017)."""
+    confidence, hit = np.array(confidences), np.array(right, dtype=float)
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(confidence[bins == b].mean() - hit[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
+    return round(float(np.sum(gaps)), 4)
+
+
+def _latencies_us(router: SectorRouter, examples: Sequence[RoutingExample]) -> list[float]:
+    """Of single calls, after one round to warm up."""
+    texts = [example.text for example in examples[:: max(1, len(examples) // _LATENCY_CALLS)]]
+    taken: list[float] = []
+    for measured in (False, True):
+        for text in texts:
+            start = time.perf_counter_ns()
+            router.choose(text)
+            if measured:
+                taken.append((time.perf_counter_ns() - start) / 1000)
+    return taken
+
+
+def _share(hits: Iterable[bool]) -> float:
+    found = list(hits)
+    return round(sum(found) / len(found), 4) if found else 0.0
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return round(sum(found) / len(found), 4)
