@@ -1,0 +1,1 @@
+"""Entries that operators already use; the code lives in `turkish_ai`."""

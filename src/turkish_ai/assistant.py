@@ -1,0 +1,352 @@
+"""One turn: find the sector, ask for its adapter, have the engine answer, and account for it however it ends.
+
+Called by `api` (and by whatever else speaks to a user). Handed a router, a catalogue of adapters and an engine; builds
+none of them. Knows nothing of HTTP, of how a text is routed, or of what an adapter holds.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
+
+import structlog
+
+from turkish_ai.engines.adapters import CatalogEntry
+from turkish_ai.engines.engine import Engine
+from turkish_ai.errors import AdapterNotFound, GenerationFailed, InvalidRequest, TurkishAiError, UnknownModel
+from turkish_ai.messages import (
+    GENERAL,
+    AdapterRef,
+    GenerationRequest,
+    Message,
+    Sampling,
+    SectorChoice,
+    TextDelta,
+    Timings,
+    Usage,
+)
+from turkish_ai.metrics import Metrics
+from turkish_ai.settings import Sector
+
+AUTO = "auto"
+"""The model whose sector the router finds."""
+BASE = "base"
+"""The model without an adapter; `general` names the same."""
+
+_log = structlog.get_logger("turkish_ai.assistant")
+
+
+class Router(Protocol):
+    """What finds a text's sector: `routing.router.SectorRouter`, or a test's fake. Called from worker threads."""
+
+    @property
+    def version(self) -> str: ...
+
+    def choose(self, text: str, *, history: Sequence[str] = ()) -> SectorChoice:
+        """The sector of `text`; `history` holds the user's earlier texts, oldest first."""
+        ...
+
+
+class Catalog(Protocol):
+    """Which adapter serves which sector: `engines.adapters.AdapterCatalog`. Called from worker threads."""
+
+    def find(self, sector: str) -> AdapterRef: ...
+
+    def assign(self, sector: str, folder: str) -> AdapterRef: ...
+
+    def entries(self) -> Sequence[CatalogEntry]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """`id` is unique in the process. `model` is `auto`, `base`, `general`, a sector's id or `sector@version`.
+
+    `messages` hold at least one of the user's.
+    """
+
+    id: str
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """Why the base model answered a question whose sector was found. `sector` is the one that was found."""
+
+    code: str
+    sector: str
+    message_tr: str
+    message_en: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an answer comes from, known before its first word.
+
+    `choice.sector` is the sector that answers; after a fallback that is `general`, `choice.confidence` stays the
+    router's in the sector that it found. A sector that the caller named has confidence 1 and no `top`.
+    """
+
+    choice: SectorChoice
+    adapter: AdapterRef | None
+    engine: str
+    fallback: Fallback | None
+    routing_s: float
+
+    @property
+    def model(self) -> str:
+        """The model that answers, precisely: asking for it again gives the same adapter."""
+        return f"{self.choice.sector}@{self.adapter.version}" if self.adapter else BASE
+
+
+class Turn:
+    """An answer on its way: iterate it once, `aclose` it always. Nothing else decodes it when it is closed."""
+
+    def __init__(
+        self, *, origin: Origin, first: TextDelta, rest: AsyncGenerator[TextDelta, None], account: "_Account"
+    ) -> None:
+        self.origin = origin
+        self._first: TextDelta | None = first
+        self._rest = rest
+        self._account = account
+
+    @property
+    def usage(self) -> Usage | None:
+        """Known after the last delta."""
+        return self._account.usage
+
+    @property
+    def timings(self) -> Timings | None:
+        """Known after the last delta."""
+        return self._account.timings
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> TextDelta:
+        """Raises GenerationFailed, Draining or EngineUnavailable when the answer ends before it is complete."""
+        if self._first is not None:
+            delta, self._first = self._first, None
+        else:
+            try:
+                delta = await anext(self._rest)
+            except StopAsyncIteration:
+                if not self._account.complete:
+                    self._account.close("failed", code=GenerationFailed.code)
+                    raise GenerationFailed("The engine stopped before the answer was complete.") from None
+                raise
+            except asyncio.CancelledError:
+                self._account.close("cancelled")
+                raise
+            except BaseException as error:
+                self._account.close("failed", code=getattr(error, "code", None))
+                raise
+        self._account.note(delta)
+        return delta
+
+    async def aclose(self) -> None:
+        self._first = None
+        self._account.close("cancelled")
+        await self._rest.aclose()
+
+
+class Assistant:
+    """Answers turns with one engine. `blocking` runs what must not hold up the event loop: routing, adapter files."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        router: Router,
+        catalog: Catalog,
+        sectors: Iterable[Sector],
+        metrics: Metrics,
+        blocking: Executor,
+    ) -> None:
+        self.engine = engine
+        self._router = router
+        self._catalog = catalog
+        self._sectors = {sector.id: sector for sector in sectors}
+        self._metrics = metrics
+        self._blocking = blocking
+
+    async def turn(self, request: TurnRequest) -> Turn:
+        """Start an answer and wait for its first delta, so that what can be refused is refused here.
+
+        Raises:
+            UnknownModel, AdapterNotFound, AdapterRefused: for `request.model`.
+            Whatever `Engine.generate` raises before its first delta.
+        """
+        account = _Account(metrics=self._metrics, turn_id=request.id, sector=self._label(request.model))
+        try:
+            origin = await self._find_origin(request)
+            account.sector = origin.choice.sector
+            rest = self.engine.generate(
+                GenerationRequest(
+                    request_id=request.id,
+                    messages=request.messages,
+                    sampling=request.sampling,
+                    adapter=origin.adapter,
+                    n=request.n,
+                )
+            )
+            first = await anext(rest)
+        except StopAsyncIteration:
+            account.close("failed", code=GenerationFailed.code)
+            raise GenerationFailed("The engine gave no answer.") from None
+        except asyncio.CancelledError:
+            account.close("cancelled")
+            raise
+        except TurkishAiError as error:
+            account.close("failed" if isinstance(error, GenerationFailed) else "refused", code=error.code)
+            raise
+        except BaseException:
+            account.close("failed")
+            raise
+        return Turn(origin=origin, first=first, rest=rest, account=account)
+
+    async def choose_sector(self, text: str, *, history: Sequence[str] = ()) -> tuple[SectorChoice, float]:
+        """The router's choice and the seconds it took; answers nothing."""
+        loop = asyncio.get_running_loop()
+        choice, routing_s = await loop.run_in_executor(self._blocking, self._route, text, history)
+        self._count_choice(choice, routing_s)
+        return choice, routing_s
+
+    # --- where an answer comes from ---------------------------------------------------------------------------------
+
+    async def _find_origin(self, request: TurnRequest) -> Origin:
+        loop = asyncio.get_running_loop()
+        if request.model != AUTO:
+            return await loop.run_in_executor(self._blocking, self._named, request.model)
+        *history, text = _user_texts(request.messages)
+        found, origin = await loop.run_in_executor(self._blocking, self._routed, text, history)
+        self._count_choice(found, origin.routing_s)
+        if origin.fallback is not None:
+            self._metrics.router_fallbacks.labels(self._metrics.sector(found.sector)).inc()
+        return origin
+
+    def _named(self, model: str) -> Origin:
+        sector, at, version = model.partition("@")
+        if model in (BASE, GENERAL):
+            return self._origin(SectorChoice(sector=GENERAL, confidence=1.0))
+        if sector not in self._sectors:
+            raise UnknownModel(
+                f"Model {model[:80]!r} is not known here.",
+                remedy='GET /v1/models lists the models; "auto" finds the sector of each question by itself.',
+                param="model",
+            )
+        adapter = self._catalog.find(sector)
+        if at and version not in (adapter.version, adapter.sha256):
+            raise UnknownModel(
+                f"Sector {sector!r} is served with version {adapter.version!r}, not with {version[:80]!r}.",
+                remedy=f'Ask for "{sector}@{adapter.version}", or for "{sector}" to get whichever version is there.',
+                param="model",
+            )
+        return self._origin(SectorChoice(sector=sector, confidence=1.0), adapter)
+
+    def _routed(self, text: str, history: Sequence[str]) -> tuple[SectorChoice, Origin]:
+        choice, routing_s = self._route(text, history)
+        if choice.sector == GENERAL:
+            return choice, self._origin(choice, routing_s=routing_s)
+        try:
+            adapter = self._catalog.find(choice.sector)
+        except AdapterNotFound as error:
+            fallback = self._no_adapter(choice.sector, error)
+            answered = replace(choice, sector=GENERAL, fallback=fallback.code)
+            return choice, self._origin(answered, fallback=fallback, routing_s=routing_s)
+        return choice, self._origin(choice, adapter, routing_s=routing_s)
+
+    def _route(self, text: str, history: Sequence[str]) -> tuple[SectorChoice, float]:
+        started = time.perf_counter()
+        choice = self._router.choose(text, history=history)
+        return choice, time.perf_counter() - started
+
+    def _origin(
+        self,
+        choice: SectorChoice,
+        adapter: AdapterRef | None = None,
+        *,
+        fallback: Fallback | None = None,
+        routing_s: float = 0.0,
+    ) -> Origin:
+        return Origin(choice=choice, adapter=adapter, engine=self.engine.name, fallback=fallback, routing_s=routing_s)
+
+    def _no_adapter(self, sector: str, error: AdapterNotFound) -> Fallback:
+        names = self._sectors[sector]
+        return Fallback(
+            code=error.code,
+            sector=sector,
+            message_tr=f"{names.name_tr} sektörünün bu sunucuda henüz adaptörü yok; soruyu temel model yanıtladı.",
+            message_en=f"{names.name_en} has no adapter on this server yet; the base model answered.",
+        )
+
+    # --- accounting -------------------------------------------------------------------------------------------------
+
+    def _count_choice(self, choice: SectorChoice, routing_s: float) -> None:
+        self._metrics.router_choices.labels(self._metrics.sector(choice.sector)).inc()
+        self._metrics.router_confidence.observe(choice.confidence)
+        self._metrics.router_seconds.observe(routing_s)
+
+    def _label(self, model: str) -> str:
+        """The sector to count a turn under before its sector is known."""
+        return GENERAL if model in (AUTO, BASE) else model.partition("@")[0]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Account:
+    """What one turn used and how it ended; written to the metrics and the log once."""
+
+    metrics: Metrics
+    turn_id: str
+    sector: str
+    usage: Usage | None = None
+    timings: Timings | None = None
+    _tokens: int = 0
+    _hit_length: bool = False
+    _closed: bool = False
+    _started_s: float = field(default_factory=time.perf_counter)
+
+    @property
+    def complete(self) -> bool:
+        return self.usage is not None
+
+    def note(self, delta: TextDelta) -> None:
+        self._tokens += delta.tokens
+        self._hit_length = self._hit_length or delta.finish_reason == "length"
+        if delta.usage is not None:
+            self.usage, self.timings = delta.usage, delta.timings
+            self.close("length" if self._hit_length else "stop")
+
+    def close(self, outcome: str, *, code: str | None = None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        took_s = time.perf_counter() - self._started_s
+        sector = self.metrics.sector(self.sector)
+        self.metrics.turns.labels(sector, outcome).inc()
+        self.metrics.turn_seconds.labels(sector).observe(took_s)
+        if self.usage is not None:
+            self.metrics.tokens.labels(sector, "prompt").inc(self.usage.prompt_tokens)
+        written = self.usage.completion_tokens if self.usage is not None else self._tokens
+        if written:
+            self.metrics.tokens.labels(sector, "completion").inc(written)
+        _log.info(
+            "turn",
+            turn_id=self.turn_id,
+            sector=sector,
+            outcome=outcome,
+            code=code,
+            completion_tokens=written,
+            took_ms=round(took_s * 1000, 1),
+        )
+
+
+def _user_texts(messages: Sequence[Message]) -> list[str]:
+    texts = [message.content for message in messages if message.role == "user"]
+    if not texts:
+        raise InvalidRequest("The conversation holds no message of the user's.", param="messages")
+    return texts

@@ -1,0 +1,177 @@
+"""The admin routes: who may call them, and what they do to a running server."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.fakes.engine import FakeEngine
+from tests.fakes.router import FakeRouter
+from tests.unit.api.conftest import MakeSettings, chat, open_client, write_adapter
+from turkish_ai.app import create_app
+from turkish_ai.errors import AdapterRefused
+
+LOAD = {"sector": "finance_banking"}
+
+
+@pytest.fixture
+async def locked(
+    make_settings: MakeSettings, engine: FakeEngine, router: FakeRouter
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A server with an admin key."""
+    app = create_app(make_settings(admin_key="s3cret"), engine=engine, router=router)
+    async with open_client(app, peer="203.0.113.9") as client:
+        yield client
+
+
+def card_of(response: httpx.Response, sector: str) -> dict[str, Any]:
+    cards: list[dict[str, Any]] = response.json()["adapters"]
+    return next(card for card in cards if card["sector"] == sector)
+
+
+# --- who may --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_key_opens_from_anywhere(locked: httpx.AsyncClient) -> None:
+    response = await locked.post("/adapters", json=LOAD, headers={"authorization": "Bearer s3cret"})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "Bearer wrong", "Bearer", "Bearer ", "Basic s3cret", "s3cret", "Bearer s3cret2", "Bearer ş".encode()],
+)
+async def test_without_the_key_an_admin_call_is_refused(locked: httpx.AsyncClient, authorization: Any) -> None:
+    headers = {"authorization": authorization} if authorization is not None else {}
+    for response in (
+        await locked.post("/adapters", json=LOAD, headers=headers),
+        await locked.delete("/adapters/finance_banking", headers=headers),
+    ):
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.json()["error"]["code"] == "admin_key_wrong"
+
+
+async def test_a_refused_caller_learns_nothing_about_the_body(locked: httpx.AsyncClient) -> None:
+    assert (await locked.post("/adapters", content=b"{")).status_code == 401
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.8.8.8"])
+async def test_without_a_configured_key_this_machine_may(app: FastAPI, peer: str) -> None:
+    async with open_client(app, peer=peer) as client:
+        assert (await client.post("/adapters", json=LOAD)).status_code == 200
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.1", "::ffff:10.0.0.1", "fe80::1%eth0", "testclient"])
+async def test_without_a_configured_key_other_machines_may_not(app: FastAPI, peer: str) -> None:
+    async with open_client(app, peer=peer) as client:
+        response = await client.post("/adapters", json=LOAD)
+        assert response.status_code == 403
+        assert "TURKISH_AI_ADMIN_KEY" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-forwarded-for": "203.0.113.9"},
+        {"x-forwarded-for": "127.0.0.1"},
+        {"forwarded": "for=203.0.113.9"},
+        {"x-real-ip": "203.0.113.9"},
+        {"host": "evil.example"},
+    ],
+)
+async def test_a_proxy_or_a_rebound_name_is_not_this_machine(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    assert (await client.post("/adapters", json=LOAD, headers=headers)).status_code == 403
+
+
+# --- what they do ---------------------------------------------------------------------------------------------------
+
+
+async def test_adapters_are_loaded_at_start_and_listed(client: httpx.AsyncClient, adapters_dir: Path) -> None:
+    response = await client.get("/adapters")
+    card = card_of(response, "finance_banking")
+    assert (card["resident"], card["pinned"], card["folder"], card["rank"]) == (True, False, "finance_banking", 8)
+    assert len(card["sha256"]) == 64
+    assert card_of(response, "legal")["error"]["code"] == "adapter_not_found"
+    assert str(adapters_dir) not in response.text
+
+
+async def test_an_adapter_can_be_pinned_and_unloaded(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    loaded = await client.post("/adapters", json={**LOAD, "pinned": True})
+    assert (loaded.status_code, loaded.json()["pinned"], loaded.json()["resident"]) == (200, True, True)
+    removed = await client.delete("/adapters/finance_banking")
+    assert removed.json() == {"sector": "finance_banking", "unloaded": [loaded.json()["version"]]}
+    assert engine.adapters() == []
+    again = await client.delete("/adapters/finance_banking")
+    assert (again.status_code, again.json()["error"]["code"]) == (404, "adapter_not_found")
+
+
+async def test_an_adapter_in_use_stays(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.use(engine.adapters()[0].ref.sha256, users=1)
+    response = await client.delete("/adapters/finance_banking")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "adapter_in_use")
+    assert response.headers["retry-after"] == "2"
+
+
+async def test_a_sector_can_be_given_another_folder(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    write_adapter(adapters_dir / "drafts" / "legal-2", "new weights")
+    loaded = await client.post("/adapters", json={"sector": "legal", "folder": "drafts/legal-2"})
+    assert loaded.status_code == 200
+    assert loaded.json()["folder"] == "drafts/legal-2"
+    answer = await client.post("/v1/chat/completions", json=chat(model="legal"))
+    assert answer.json()["turkish_ai"]["version"] == loaded.json()["version"]
+
+
+async def test_a_folder_that_the_engine_refuses_does_not_take_the_sector(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    before = card_of(await client.get("/adapters"), "finance_banking")
+    write_adapter(adapters_dir / "bad", "bad weights")
+    engine.refused_adapters["bad"] = AdapterRefused("bad: rank 128; this server takes 1 to 64.")
+    for sector in ("finance_banking", "legal"):
+        response = await client.post("/adapters", json={"sector": sector, "folder": "bad"})
+        assert (response.status_code, response.json()["error"]["code"]) == (422, "adapter_refused")
+    after = await client.get("/adapters")
+    assert card_of(after, "finance_banking") == before
+    assert card_of(after, "legal")["folder"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"sector": "astrology"}, 404, "sector_not_found"),
+        ({"sector": "general"}, 404, "sector_not_found"),
+        ({"sector": "legal"}, 404, "adapter_not_found"),
+        ({"sector": "legal", "folder": "nowhere"}, 404, "adapter_not_found"),
+        ({"sector": "legal", "folder": "../.."}, 422, "adapter_refused"),
+        ({"sector": "legal", "folder": "/etc"}, 422, "adapter_refused"),
+        ({"sector": "legal", "folder": ""}, 422, "adapter_refused"),
+        ({"sector": "legal", "path": "x"}, 400, "unknown_parameter"),
+        ({"sector": "legal", "pinned": 1}, 400, "invalid_request"),
+        ({}, 400, "invalid_request"),
+    ],
+)
+async def test_a_wrong_load_is_refused(client: httpx.AsyncClient, body: dict[str, Any], status: int, code: str) -> None:
+    response = await client.post("/adapters", json=body)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+async def test_unloading_an_unknown_sector_is_a_404(client: httpx.AsyncClient) -> None:
+    for sector in ("astrology", "general", "..%2f.."):
+        assert (await client.delete(f"/adapters/{sector}")).status_code == 404
+
+
+async def test_files_that_changed_since_are_unloaded_with_their_old_content(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    old = engine.adapters()[0].ref.version
+    write_adapter(adapters_dir / "finance_banking", "trained again")
+    removed = await client.delete("/adapters/finance_banking")
+    assert removed.json()["unloaded"] == [old]
