@@ -1,0 +1,30 @@
+"""`turkish-ai serve` refuses in one line what it cannot do, before it loads anything."""
+
+import socket
+
+from tests.unit.cli.conftest import Run
+
+
+def test_a_taken_port_is_one_line_with_its_remedy(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        shown = run("serve", "--port", str(taken.getsockname()[1]))
+    assert shown.returncode == 1
+    last = shown.stderr.splitlines()[-1]
+    assert last.startswith("Error (settings): 127.0.0.1:")
+    assert "TURKISH_AI_PORT" in last
+    assert "Traceback" not in shown.stderr
+
+
+def test_a_first_start_says_what_it_is_about_to_do(run: Run, tmp_path: object) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        shown = run(
+            "--lang", "tr", "serve", "--port", str(taken.getsockname()[1]), env={"TURKISH_AI_CACHE_DIR": str(tmp_path)}
+        )
+    assert shown.stderr.startswith("İlk açılış: temel model")
+
+
+def test_a_wrong_setting_stops_the_start(run: Run) -> None:
+    shown = run("serve", env={"TURKISH_AI_LOG_LEVEL": "loud"})
+    assert shown.returncode == 1
+    assert "loud" in shown.stderr
+    assert shown.stderr.count("\n") == 1

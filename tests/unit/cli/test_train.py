@@ -1,0 +1,95 @@
+"""Which sectors are trained, and how a training is told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import ROOT
+from tests.unit.training.conftest import SECTOR, recipe, write_sector
+from turkish_ai.cli import main
+from turkish_ai.cli.language import Speaker
+from turkish_ai.cli.train import describe_report, report_object
+from turkish_ai.training import EpochLoss, TrainingReport
+
+REPORT = TrainingReport(
+    sector="ecommerce",
+    adapter_dir=Path("adapters/ecommerce"),
+    outcome="trained",
+    examples={"train": 100, "dev": 10},
+    base_dev_loss=3.25,
+    epochs=(EpochLoss(train=2.0, dev=1.75), EpochLoss(train=1.0, dev=1.5)),
+    kept_epoch=2,
+    seconds=61.0,
+    weights_sha256="0" * 64,
+    weights_bytes=1000,
+)
+
+
+def test_a_report_says_what_the_training_gained() -> None:
+    assert describe_report(REPORT, Speaker("en")) == (
+        "ecommerce: trained, held-out loss 3.250 → 1.500 (epoch 2 of 2, 61 s): adapters/ecommerce"
+    )
+    assert "ayrılmış verideki kayıp 3,250 → 1,500" in describe_report(REPORT, Speaker("tr"))
+
+
+def test_a_report_for_machines_is_plain_json() -> None:
+    found = json.loads(json.dumps(report_object(REPORT)))
+    assert found["adapter_dir"] == "adapters/ecommerce"
+    assert found["epochs"][1] == {"train": 1.0, "dev": 1.5}
+    assert found["examples"] == {"train": 100, "dev": 10}
+
+
+def test_a_sector_without_data_is_an_error_with_its_file(
+    isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "model_config.json").write_bytes((ROOT / "configs" / "model_config.json").read_bytes())
+    monkeypatch.setenv("TURKISH_AI_CONFIG", str(tmp_path / "configs" / "model_config.json"))
+    assert main(["train", "--all"]) == 1
+    assert str(tmp_path / "data" / "sectors") in capsys.readouterr().err
+
+
+@pytest.fixture
+def project(isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one sector with a little data, a tiny base model and a tiny recipe."""
+    from tests.fakes.tiny_models import make_model
+
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    file = tmp_path / "configs" / "model_config.json"
+    raw = json.loads(file.read_text(encoding="utf-8"))
+    raw["lora"] = recipe(epochs=1).model_dump(mode="json")
+    for sector in raw["sectors"]:
+        sector["adapter"] = SECTOR if sector["id"] == SECTOR else None
+    file.write_text(json.dumps(raw), encoding="utf-8")
+    write_sector(tmp_path / "data" / "sectors" / f"{SECTOR}.jsonl")
+    monkeypatch.setenv("TURKISH_AI_CONFIG", str(file))
+    monkeypatch.setenv("TURKISH_AI_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("TURKISH_AI_BASE_MODEL", str(make_model("gemma3", tmp_path / "tiny")))
+    return tmp_path
+
+
+def test_what_was_trained_is_found_sound_and_not_trained_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--all", "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert (report["sector"], report["outcome"]) == (SECTOR, "trained")
+    assert report["adapter_dir"] == str(project / "adapters" / SECTOR)
+    assert main(["adapters", "verify"]) == 0
+    assert "1 adapters are sound, 0 are not" in capsys.readouterr().err
+    assert main(["train", SECTOR]) == 0
+    assert f"{SECTOR}: up to date" in capsys.readouterr().out
+
+
+def test_setting_up_with_a_local_model_names_model_and_router(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    shutil.copytree(ROOT / "data", project / "data", dirs_exist_ok=True)
+    monkeypatch.setenv("TURKISH_AI_CACHE_DIR", str(cache))
+    assert main(["--lang", "tr", "setup"]) == 0
+    out = capsys.readouterr().out
+    assert f"Temel model: {project / 'tiny'}" in out
+    assert "Yönlendirici " in out
+    assert "turkish-ai serve" in out
