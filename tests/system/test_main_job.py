@@ -1,0 +1,108 @@
+"""A Turkish question goes in, the right sector's adapter answers: over HTTP, with the real model."""
+
+import concurrent.futures
+import re
+
+import httpx
+import openai
+import pytest
+
+from tests.system.conftest import Server
+from turkish_ai.engines.adapters import AdapterCatalog
+from turkish_ai.settings import Settings
+
+pytestmark = pytest.mark.real_model
+
+QUESTIONS = [
+    ("Kredi kartımı kaybettim, ne yapmalıyım?", "finance_banking"),
+    ("MHRS'den aldığım randevuyu nasıl iptal ederim?", "healthcare"),
+    ("İnternetten aldığım ayakkabıyı iade etmek istiyorum", "ecommerce"),
+    ("KREDİ KARTIMI KAYBETTİM NE YAPMALIYIM", "finance_banking"),
+    ("siparisim hala gelmedi kargom nerede", "ecommerce"),
+]
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", timeout=120, max_retries=0)
+
+
+@pytest.mark.parametrize(("text", "sector"), QUESTIONS)
+def test_a_question_is_answered_by_its_sectors_adapter(
+    client: openai.OpenAI, settings: Settings, text: str, sector: str
+) -> None:
+    catalog = AdapterCatalog(settings.adapters_dir, {sector: sector})
+    answer = client.chat.completions.create(model="auto", messages=[{"role": "user", "content": text}], max_tokens=120)
+    about = answer.model_extra["turkish_ai"]  # type: ignore[index]
+    assert about["sector"] == sector
+    assert about["adapter"] == sector
+    assert about["version"] == catalog.find(sector).version
+    assert about["engine"] == "embedded"
+    assert 0.3 < about["confidence"] <= 1
+    content = answer.choices[0].message.content or ""
+    assert answer.choices[0].finish_reason == "stop"
+    assert len(content) > 40
+    assert re.search("[çğıöşü]", content), "Turkish"
+
+
+def test_mixed_sectors_at_once_give_what_they_give_alone(client: openai.OpenAI) -> None:
+    def ask(job: tuple[str, str]) -> str:
+        answer = client.chat.completions.create(
+            model=job[1], messages=[{"role": "user", "content": job[0]}], max_tokens=48
+        )
+        return answer.choices[0].message.content or ""
+
+    jobs = [(text, model) for text, _ in QUESTIONS[:3] for model in ("finance_banking", "healthcare", "ecommerce")]
+    jobs += [(text, "base") for text, _ in QUESTIONS[:3]]
+    alone = [ask(job) for job in jobs]
+    with concurrent.futures.ThreadPoolExecutor(12) as threads:
+        together = list(threads.map(ask, jobs))
+    assert together == alone
+    assert len(set(alone)) == len(alone), "every adapter answers differently"
+
+
+def test_a_stream_brings_the_same_answer_piece_by_piece(client: openai.OpenAI) -> None:
+    question = [{"role": "user", "content": QUESTIONS[0][0]}]
+    whole = client.chat.completions.create(model="auto", messages=question, max_tokens=100)  # type: ignore[call-overload]
+    pieces, usage = [], None
+    for chunk in client.chat.completions.create(  # type: ignore[call-overload]
+        model="auto", messages=question, max_tokens=100, stream=True, stream_options={"include_usage": True}
+    ):
+        usage = chunk.usage or usage
+        pieces += [c.delta.content for c in chunk.choices if c.delta.content]
+    assert len(pieces) > 10
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert usage == whole.usage
+
+
+def test_a_sector_without_an_adapter_is_a_clear_error_and_auto_says_that_it_falls_back(client: openai.OpenAI) -> None:
+    question = [{"role": "user", "content": "Tapu devri için hangi belgeler gerekli, evimi satıyorum"}]
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.chat.completions.create(model="real_estate", messages=question, max_tokens=5)  # type: ignore[call-overload]
+    assert refused.value.code == "adapter_not_found"
+    answer = client.chat.completions.create(model="auto", messages=question, max_tokens=5)  # type: ignore[call-overload]
+    about = answer.model_extra["turkish_ai"]
+    assert about["sector"] == "general"
+    assert about["adapter"] is None
+    assert about["fallback"]["sector"] == "real_estate"
+
+
+def test_the_native_answer_shows_sector_confidence_adapter_usage_and_timings(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/infer", json={"text": QUESTIONS[1][0], "max_tokens": 60}, timeout=60).json()
+    assert answer["sector"] == answer["adapter"] == "healthcare"
+    assert answer["usage"]["completion_tokens"] <= 60
+    assert 0 < answer["timings"]["first_token_ms"] <= answer["timings"]["total_ms"]
+
+
+def test_the_server_says_what_it_did(server: Server) -> None:
+    assert httpx.get(f"{server.url}/health").json()["status"]
+    assert httpx.get(f"{server.url}/ready").status_code == 200
+    metrics = httpx.get(f"{server.url}/metrics").text
+    assert re.search(r'turkish_ai_turns_total\{outcome="stop",sector="finance_banking"\} [1-9]', metrics)
+    assert "turkish_ai_engine_ready 1.0" in metrics
+
+
+def test_the_classifier_answers_alone(server: Server) -> None:
+    found = httpx.post(f"{server.url}/classify", json={"text": QUESTIONS[0][0]}).json()
+    assert found["sector"] == "finance_banking"
+    assert found["top"][0]["sector"] == "finance_banking"
