@@ -152,6 +152,34 @@ def run(settings: Settings, *, engine: Engine | None = None, router: Router | No
         raise runtime.failure
 
 
+def build_engine(settings: Settings, *, metrics: Metrics, progress: Progress) -> Engine:
+    """The configured engine, not started. Blocks: seconds of imports, and minutes of work on a first start.
+
+    Raises:
+        BaseModelUnavailable: the base model could not be fetched, checked or converted.
+    """
+    from turkish_ai.engines.embedded import EmbeddedEngine
+
+    model_dir = ensure_base_model(
+        BaseModelSource(
+            source=settings.base_model,
+            sha256=settings.base_model_sha256,
+            revision=settings.config.base_model.revision,
+        ),
+        cache_dir=settings.cache_dir,
+        progress=progress,
+    )
+    template = settings.chat_template_path
+    return EmbeddedEngine(
+        model_dir=model_dir,
+        config=settings.config,
+        chat_template=template.read_text(encoding="utf-8") if template else None,
+        metrics=metrics,
+        base_names=settings.base_model_names,
+        architecture=settings.config.base_model.architecture if settings.has_configured_base else None,
+    )
+
+
 class Runtime:
     """What the application opens and closes: engine, router, and the threads for blocking work."""
 
@@ -236,27 +264,10 @@ class Runtime:
         return self._engine
 
     def _build_engine(self) -> Engine:
-        # Seconds of imports, and minutes of work on a first start.
-        from turkish_ai.engines.embedded import EmbeddedEngine
-
-        settings = self._settings
-        model_dir = ensure_base_model(
-            BaseModelSource(
-                source=settings.base_model,
-                sha256=settings.base_model_sha256,
-                revision=settings.config.base_model.revision,
-            ),
-            cache_dir=settings.cache_dir,
-            progress=_LoadingProgress(self._lifecycle, shown=progress_for(sys.stderr)),
-        )
-        template = settings.chat_template_path
-        return EmbeddedEngine(
-            model_dir=model_dir,
-            config=settings.config,
-            chat_template=template.read_text(encoding="utf-8") if template else None,
+        return build_engine(
+            self._settings,
             metrics=self._metrics,
-            base_names=settings.base_model_names,
-            architecture=settings.config.base_model.architecture if settings.has_configured_base else None,
+            progress=_LoadingProgress(self._lifecycle, shown=progress_for(sys.stderr)),
         )
 
     async def _load_router(self) -> Router:

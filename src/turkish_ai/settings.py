@@ -296,6 +296,11 @@ class Settings(BaseModel):
         return self.root / "data" / "sectors"
 
     @property
+    def recall_data_dir(self) -> Path:
+        """Questions that ask the adapters for what they were taught, in other words."""
+        return self.root / "data" / "recall"
+
+    @property
     def chat_template_path(self) -> Path | None:
         name = self.config.tokenizer.chat_template
         return self.config_path.parent / name if name else None

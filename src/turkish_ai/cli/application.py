@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from turkish_ai.cli import adapters, chat, classify, config, doctor, router, serve, setup, texts, train
+from turkish_ai.cli import adapters, chat, classify, config, doctor, evaluate, router, serve, setup, texts, train
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.cli.wording import group_class
 
@@ -45,6 +45,6 @@ def build_app(terminal: Terminal) -> typer.Typer:
             terminal.result(context.get_help())
             raise typer.Exit
 
-    for group in (chat, classify, serve, train, adapters, router, setup, doctor, config):
+    for group in (chat, classify, serve, train, evaluate, adapters, router, setup, doctor, config):
         group.register(app, terminal)
     return app

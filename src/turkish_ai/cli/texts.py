@@ -312,6 +312,46 @@ ADAPTERS_NO_BASE = Text(
 RUN_SETUP = Text(tr="Önce `turkish-ai setup` çalıştırın.", en="Run `turkish-ai setup` first.")
 MIB = Text(tr="{mib} MiB", en="{mib} MiB")
 
+# --- evaluate -------------------------------------------------------------------------------------------------------
+
+EVALUATE_HELP = Text(
+    tr="Adaptörlere, görmedikleri sözcüklerle öğrendiklerini sorar ve yanıtları sayar.",
+    en="Ask the adapters for what they were taught, in words they have not seen, and count the answers.",
+)
+EVALUATE_MORE = Text(
+    tr="""Sorular data/recall klasöründedir ve eğitimde kullanılmaz. İki çekirdekte sektör başına bir iki dakika sürer.
+
+[bold]Örnekler[/bold]
+
+turkish-ai evaluate   [dim]adaptörü ve sorusu olan her sektör[/dim]
+turkish-ai evaluate healthcare --out rapor.json   [dim]her soru, yanıtı ve kararıyla[/dim]""",
+    en="""The questions are in data/recall and are never trained on. It takes a minute or two a sector on two cores.
+
+[bold]Examples[/bold]
+
+turkish-ai evaluate   [dim]every sector that has an adapter and questions[/dim]
+turkish-ai evaluate healthcare --out report.json   [dim]every question with its answer and verdict[/dim]""",
+)
+EVALUATE_SECTORS_HELP = Text(
+    tr="Sektörler; verilmezse adaptörü ve sorusu olanların hepsi.",
+    en="The sectors; left out: all that have an adapter and questions.",
+)
+EVALUATE_OUT_HELP = Text(tr="Bütün yanıtları da içeren JSON raporu.", en="A JSON report with every answer in it.")
+EVALUATE_ASKING = Text(tr="{questions} soru soruluyor …", en="Asking {questions} questions …")
+EVALUATE_NOTHING = Text(
+    tr="Adaptörü ve {folder} içinde sorusu olan sektör yok.", en="No sector has an adapter and questions in {folder}."
+)
+EVALUATE_HEAD: tuple[Text, ...] = (
+    Text(tr="sektör", en="sector"),
+    Text(tr="öğretilen: kendi yanıtı", en="taught: own answer"),
+    Text(tr="başkasının", en="another's"),
+    Text(tr="bilmiyorum", en="declined"),
+    Text(tr="uydurma", en="invented"),
+    Text(tr="öğretilmeyen: bilmiyorum", en="untaught: declined"),
+    Text(tr="başkasının", en="another's"),
+    Text(tr="uydurma", en="invented"),
+)
+
 # --- router ---------------------------------------------------------------------------------------------------------
 
 ROUTER_HELP = Text(tr="Sektör yönlendiricisini kurar ve ölçer.", en="Build and measure the sector router.")
