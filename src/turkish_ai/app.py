@@ -61,7 +61,7 @@ def create_app(
     config = settings.config
     metrics = Metrics(sectors=SECTOR_IDS)
     lifecycle = Lifecycle()
-    found = catalog or AdapterCatalog(settings.adapters_dir, {sector.id: sector.adapter for sector in config.sectors})
+    found = catalog or AdapterCatalog(settings.adapters_dir, config.adapter_folders)
     runtime = Runtime(
         settings,
         engine=engine,

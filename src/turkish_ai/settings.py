@@ -125,6 +125,18 @@ class Sector(Section):
     adapter: str | None = Field(description="Folder under the adapters directory; null while there is none.")
 
 
+class General(Section):
+    """What belongs to no sector, or to one without an adapter: small talk, and saying that one does not know."""
+
+    name_tr: str
+    name_en: str
+    description_tr: str
+    description_en: str
+    adapter: str | None = Field(
+        description="Folder under the adapters directory; null lets the base model answer as it is."
+    )
+
+
 class SamplingDefaults(Section):
     """Used for whatever a request leaves out."""
 
@@ -223,6 +235,7 @@ class ModelConfig(Section):
     tokenizer: TokenizerConfig
     lora: LoraConfig
     sectors: tuple[Sector, ...]
+    general: General
     inference: InferenceConfig
     routing: RoutingConfig
     voice: VoiceConfig
@@ -245,8 +258,16 @@ class ModelConfig(Section):
             raise ValueError(f"lora.rank is {self.lora.rank}, above lora.max_rank ({self.lora.max_rank})")
         return self
 
-    def sector(self, sector_id: str) -> Sector | None:
+    def sector(self, sector_id: str) -> Sector | General | None:
+        """`general` included."""
+        if sector_id == GENERAL:
+            return self.general
         return next((s for s in self.sectors if s.id == sector_id), None)
+
+    @property
+    def adapter_folders(self) -> dict[str, str | None]:
+        """Of every sector and `general`."""
+        return {sector.id: sector.adapter for sector in self.sectors} | {GENERAL: self.general.adapter}
 
 
 class Settings(BaseModel):

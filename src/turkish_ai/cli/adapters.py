@@ -83,7 +83,7 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
 def catalog_of(settings: "Settings") -> "AdapterCatalog":
     from turkish_ai.engines.adapters import AdapterCatalog
 
-    return AdapterCatalog(settings.adapters_dir, {sector.id: sector.adapter for sector in settings.config.sectors})
+    return AdapterCatalog(settings.adapters_dir, settings.config.adapter_folders)
 
 
 def read_all(catalog: "AdapterCatalog", rules: "AdapterRules", *, only: Collection[str] = ()) -> Iterator[Reading]:
@@ -112,7 +112,7 @@ def read_all(catalog: "AdapterCatalog", rules: "AdapterRules", *, only: Collecti
 
 
 def _require_known(sectors: Collection[str], settings: "Settings", context: typer.Context, say: Speaker) -> None:
-    known = [sector.id for sector in settings.config.sectors]
+    known = list(settings.config.adapter_folders)
     for sector in sectors:
         if sector not in known:
             context.fail(say(texts.TRAIN_UNKNOWN, sector=sector, known=", ".join(known)))

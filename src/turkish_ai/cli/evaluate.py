@@ -47,7 +47,7 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
         from turkish_ai.settings import load_settings
 
         settings = load_settings()
-        known = [entry.id for entry in settings.config.sectors]
+        known = list(settings.config.adapter_folders)
         for name in sector or []:
             if name not in known:
                 context.fail(say(texts.TRAIN_UNKNOWN, sector=name, known=", ".join(known)))
@@ -63,9 +63,9 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
 
 def _with_questions(settings: "Settings") -> list[str]:
     return [
-        sector.id
-        for sector in settings.config.sectors
-        if sector.adapter and (settings.recall_data_dir / f"{sector.id}.jsonl").is_file()
+        sector
+        for sector, folder in settings.config.adapter_folders.items()
+        if folder and (settings.recall_data_dir / f"{sector}.jsonl").is_file()
     ]
 
 
@@ -87,7 +87,7 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
         for dataset in datasets
         for question in read_recall_questions(settings.recall_data_dir / f"{dataset.sector}.jsonl", dataset=dataset)
     ]
-    catalog = AdapterCatalog(settings.adapters_dir, {entry.id: entry.adapter for entry in settings.config.sectors})
+    catalog = AdapterCatalog(settings.adapters_dir, settings.config.adapter_folders)
     adapters = {name: catalog.find(name) for name in sectors}
     engine = build_engine(settings, metrics=Metrics(sectors=SECTOR_IDS), progress=progress_for(sys.stderr))
 

@@ -5,9 +5,7 @@ Used by the commands that name sectors. Knows nothing of adapters or of how a te
 
 from collections.abc import Iterable
 
-from turkish_ai.cli import texts
 from turkish_ai.cli.language import Speaker
-from turkish_ai.messages import GENERAL
 from turkish_ai.routing.turkish import fold
 from turkish_ai.settings import ModelConfig
 
@@ -15,7 +13,7 @@ from turkish_ai.settings import ModelConfig
 def sector_name(sector: str, *, config: ModelConfig, say: Speaker) -> str:
     found = config.sector(sector)
     if found is None:
-        return say(texts.GENERAL_NAME) if sector == GENERAL else sector
+        return sector
     return found.name_tr if say.language == "tr" else found.name_en
 
 

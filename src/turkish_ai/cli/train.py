@@ -81,13 +81,14 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
 
 def _sector_ids(incomplete: str) -> list[str]:
     """For the shell's completion."""
+    from turkish_ai.messages import GENERAL
     from turkish_ai.settings import SECTOR_IDS
 
-    return [sector for sector in SECTOR_IDS if sector.startswith(incomplete)]
+    return [sector for sector in (*SECTOR_IDS, GENERAL) if sector.startswith(incomplete)]
 
 
 def _known(sectors: list[str], settings: "Settings", context: typer.Context, terminal: Terminal) -> list[str]:
-    known = [sector.id for sector in settings.config.sectors]
+    known = list(settings.config.adapter_folders)
     for sector in sectors:
         if sector not in known:
             context.fail(terminal.say(texts.TRAIN_UNKNOWN, sector=sector, known=", ".join(known)))
@@ -96,7 +97,7 @@ def _known(sectors: list[str], settings: "Settings", context: typer.Context, ter
 
 def _sectors_with_data(settings: "Settings", terminal: Terminal) -> list[str]:
     folder = settings.sector_data_dir
-    found = [sector.id for sector in settings.config.sectors if (folder / f"{sector.id}.jsonl").is_file()]
+    found = [sector for sector in settings.config.adapter_folders if (folder / f"{sector}.jsonl").is_file()]
     if not found:
         raise DataError(terminal.say(texts.TRAIN_NO_DATA, folder=folder))
     return found

@@ -1,7 +1,8 @@
 """The questions that the router learns from and is measured on, read from the repository and checked.
 
 Called by `training` and `evaluation`. Two kinds of file: `data/routing/<sector>.jsonl` with bare questions (all for
-training) and `data/sectors/<sector>.jsonl` with conversations, split into train, dev and test by family. Besides
+training) and `data/sectors/<sector>.jsonl` with conversations, split into train, dev and test by family; but not
+`data/sectors/general.jsonl`, whose questions are also about sectors that have no adapter yet. Besides
 questions there are terms, the names of what a sector is about: those that the configuration describes it with, and
 those of `data/routing/terms.json` (sector to list of terms), if it is there. They are always learnt and never
 measured. Knows nothing of features or models. A line that cannot be used is never skipped: it stops the reading.
@@ -65,7 +66,8 @@ def data_files(*, routing_dir: Path, sector_dir: Path) -> tuple[Path, ...]:
         raise DataError(
             f"{routing_dir}: the router's questions are not there.", remedy="Set routing.data in model_config.json."
         )
-    lines = (*sorted(routing_dir.glob("*.jsonl")), *sorted(sector_dir.glob("*.jsonl")))
+    conversations = sorted(file for file in sector_dir.glob("*.jsonl") if file.stem != GENERAL)
+    lines = (*sorted(routing_dir.glob("*.jsonl")), *conversations)
     terms = routing_dir / TERMS_FILE
     return (*lines, terms) if terms.exists() else lines
 

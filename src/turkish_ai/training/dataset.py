@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, cast, get_args
 
 from turkish_ai.errors import DataError
-from turkish_ai.messages import Message
-from turkish_ai.settings import SECTOR_IDS
+from turkish_ai.messages import GENERAL, Message
+from turkish_ai.settings import SECTOR_IDS, is_sector_or_general
 
 Split = Literal["train", "dev", "test"]
 Style = Literal["plain", "formal", "colloquial", "ascii", "misspelt", "implicit", "multi"]
@@ -116,8 +116,8 @@ def _parse(line: bytes, place: _Line, *, sector: str) -> SectorExample:
         place.refuse(f"a JSON object is needed, found {type(row).__name__}")
     _check_keys(row, _KEYS, place, what="the line")
     found = _text(row, "sector", place)
-    if found not in SECTOR_IDS:
-        place.refuse(f"unknown sector {found!r}", remedy=f"Known: {', '.join(SECTOR_IDS)}.")
+    if not is_sector_or_general(found):
+        place.refuse(f"unknown sector {found!r}", remedy=f"Known: {', '.join((*SECTOR_IDS, GENERAL))}.")
     if found != sector:
         place.refuse(f"sector is {found!r} in the file of {sector!r}")
     _text(row, "provenance", place)

@@ -1,7 +1,7 @@
 """Everything that decides what a training comes to, as one value with an identity.
 
 Called by `training.trainer`; kept in `turkish_ai.json`. Two runs of one identity make the same adapter on the same
-machine. Knows nothing of how training works.
+machine with the same libraries. Knows nothing of how training works.
 """
 
 import hashlib
@@ -74,8 +74,9 @@ def tokens_sha256(*splits: Sequence[TrainingExample]) -> str:
     return found.hexdigest()
 
 
-def identity(recipe: Recipe, *, sector: str, base_fingerprint: str, data_sha256: str, tokens_sha256: str) -> str:
-    described = [_FORMAT, recipe.as_json(), sector, base_fingerprint, data_sha256, tokens_sha256]
+def identity(recipe: Recipe, *, sector: str, base_fingerprint: str, tokens_sha256: str) -> str:
+    """Of what training sees: a corrected test row changes the data file and not the adapter."""
+    described = [_FORMAT, recipe.as_json(), sector, base_fingerprint, tokens_sha256]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,8 +12,9 @@ from types import FrameType
 
 from turkish_ai.base_model import BaseModelSource, ensure_base_model, fingerprint
 from turkish_ai.errors import SettingsError, UnknownSector
+from turkish_ai.messages import GENERAL
 from turkish_ai.prompts import PromptEncoder
-from turkish_ai.settings import SECTOR_IDS, Settings
+from turkish_ai.settings import SECTOR_IDS, Settings, is_sector_or_general
 from turkish_ai.training.dataset import read_sector_dataset
 from turkish_ai.training.progress import TrainingProgress
 from turkish_ai.training.report import TrainingReport
@@ -44,8 +45,10 @@ def train_sectors(
     """
     wanted = list(dict.fromkeys(sectors))
     for sector in wanted:
-        if sector not in SECTOR_IDS:
-            raise UnknownSector(f"There is no sector {sector!r}.", remedy=f"Known: {', '.join(SECTOR_IDS)}.")
+        if not is_sector_or_general(sector):
+            raise UnknownSector(
+                f"There is no sector {sector!r}.", remedy=f"Known: {', '.join((*SECTOR_IDS, GENERAL))}."
+            )
     lora = settings.config.lora
     if epochs is not None:
         if epochs < 1:

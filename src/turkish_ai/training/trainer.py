@@ -102,7 +102,6 @@ def train_adapter(
         recipe,
         sector=sector,
         base_fingerprint=base_fingerprint,
-        data_sha256=dataset.sha256,
         tokens_sha256=seen,
     )
     if force:
