@@ -233,6 +233,7 @@ class Runtime:
                 router=router.result(),
                 catalog=self._catalog,
                 sectors=self._settings.config.sectors,
+                general=self._settings.config.general,
                 metrics=self._metrics,
                 blocking=self.blocking,
             )

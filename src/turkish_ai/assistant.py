@@ -28,12 +28,12 @@ from turkish_ai.messages import (
     Usage,
 )
 from turkish_ai.metrics import Metrics
-from turkish_ai.settings import Sector
+from turkish_ai.settings import General, Sector
 
 AUTO = "auto"
 """The model whose sector the router finds."""
 BASE = "base"
-"""The model without an adapter; `general` names the same."""
+"""The model without an adapter. `general` is what answers outside the sectors: its own adapter, where it has one."""
 
 _log = structlog.get_logger("turkish_ai.assistant")
 
@@ -75,7 +75,10 @@ class TurnRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallback:
-    """Why the base model answered a question whose sector was found. `sector` is the one that was found."""
+    """Why `general` answered a question whose sector was found. `sector` is the one that was found.
+
+    With the sector `general` itself: its adapter is configured and not there, so the base model answered.
+    """
 
     code: str
     sector: str
@@ -88,7 +91,8 @@ class Origin:
     """Where an answer comes from, known before its first word.
 
     `choice.sector` is the sector that answers; after a fallback that is `general`, `choice.confidence` stays the
-    router's in the sector that it found. A sector that the caller named has confidence 1 and no `top`.
+    router's in the sector that it found. `adapter` is None where the base model answers as it is. A
+    sector that the caller named has confidence 1 and no `top`.
     """
 
     choice: SectorChoice
@@ -164,13 +168,14 @@ class Assistant:
         router: Router,
         catalog: Catalog,
         sectors: Iterable[Sector],
+        general: General,
         metrics: Metrics,
         blocking: Executor,
     ) -> None:
         self.engine = engine
         self._router = router
         self._catalog = catalog
-        self._sectors = {sector.id: sector for sector in sectors}
+        self._sectors: dict[str, Sector | General] = {sector.id: sector for sector in sectors} | {GENERAL: general}
         self._metrics = metrics
         self._blocking = blocking
 
@@ -231,7 +236,7 @@ class Assistant:
 
     def _named(self, model: str) -> Origin:
         sector, at, version = model.partition("@")
-        if model in (BASE, GENERAL):
+        if model == BASE or (model == GENERAL and not self._general_is_adapted):
             return self._origin(SectorChoice(sector=GENERAL, confidence=1.0))
         if sector not in self._sectors:
             raise UnknownModel(
@@ -250,15 +255,29 @@ class Assistant:
 
     def _routed(self, text: str, history: Sequence[str]) -> tuple[SectorChoice, Origin]:
         choice, routing_s = self._route(text, history)
-        if choice.sector == GENERAL:
+        if choice.sector == GENERAL and not self._general_is_adapted:
             return choice, self._origin(choice, routing_s=routing_s)
         try:
             adapter = self._catalog.find(choice.sector)
         except AdapterNotFound as error:
-            fallback = self._no_adapter(choice.sector, error)
+            general = self._general_adapter() if choice.sector != GENERAL else None
+            fallback = self._no_adapter(choice.sector, error, answered_by=general)
             answered = replace(choice, sector=GENERAL, fallback=fallback.code)
-            return choice, self._origin(answered, fallback=fallback, routing_s=routing_s)
+            return choice, self._origin(answered, general, fallback=fallback, routing_s=routing_s)
         return choice, self._origin(choice, adapter, routing_s=routing_s)
+
+    @property
+    def _general_is_adapted(self) -> bool:
+        return self._sectors[GENERAL].adapter is not None
+
+    def _general_adapter(self) -> AdapterRef | None:
+        """Raises AdapterRefused: one that is broken is an error here too."""
+        if not self._general_is_adapted:
+            return None
+        try:
+            return self._catalog.find(GENERAL)
+        except AdapterNotFound:
+            return None
 
     def _route(self, text: str, history: Sequence[str]) -> tuple[SectorChoice, float]:
         started = time.perf_counter()
@@ -275,13 +294,16 @@ class Assistant:
     ) -> Origin:
         return Origin(choice=choice, adapter=adapter, engine=self.engine.name, fallback=fallback, routing_s=routing_s)
 
-    def _no_adapter(self, sector: str, error: AdapterNotFound) -> Fallback:
+    def _no_adapter(self, sector: str, error: AdapterNotFound, *, answered_by: AdapterRef | None) -> Fallback:
         names = self._sectors[sector]
+        who_tr, who_en = (
+            ("genel asistan", "the general adapter") if answered_by is not None else ("temel model", "the base model")
+        )
         return Fallback(
             code=error.code,
             sector=sector,
-            message_tr=f"{names.name_tr} sektörünün bu sunucuda henüz adaptörü yok; soruyu temel model yanıtladı.",
-            message_en=f"{names.name_en} has no adapter on this server yet; the base model answered.",
+            message_tr=f"{names.name_tr} için bu sunucuda henüz adaptör yok; soruyu {who_tr} yanıtladı.",
+            message_en=f"{names.name_en} has no adapter on this server yet; {who_en} answered.",
         )
 
     # --- accounting -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """One turn, from the model's name to the last delta, and what is counted however it ends."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
@@ -30,16 +31,26 @@ CONFIG = load_model_config(Path(__file__).parents[2] / "configs" / "model_config
 class Bench:
     """An assistant with fakes around it, and its metrics."""
 
-    def __init__(self, *, engine: FakeEngine, router: FakeRouter, adapters_dir: Path, blocking: ThreadPoolExecutor):
+    def __init__(
+        self,
+        *,
+        engine: FakeEngine,
+        router: FakeRouter,
+        adapters_dir: Path,
+        blocking: ThreadPoolExecutor,
+        general: str | None = None,
+    ):
         self.engine = engine
         self.router = router
         self.metrics = Metrics(sectors=SECTOR_IDS)
         folders = {"finance_banking": "finance_banking", "healthcare": "healthcare", "legal": None, "energy": "broken"}
+        folders |= {"general": general}
         self.assistant = Assistant(
             engine=engine,
             router=router,
             catalog=AdapterCatalog(adapters_dir, folders),
             sectors=CONFIG.sectors,
+            general=CONFIG.general.model_copy(update={"adapter": general}),
             metrics=self.metrics,
             blocking=blocking,
         )
@@ -154,8 +165,67 @@ async def test_a_broken_adapter_is_an_error_and_never_the_base_models_answer(
     assert routed.turns("general", "refused") == 1
 
 
+@pytest.fixture
+def adapted(adapters_dir: Path, blocking: ThreadPoolExecutor, bench: Bench) -> Bench:
+    """With an adapter for `general`."""
+    folder = adapters_dir / "general"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_text("other weights")
+    return Bench(
+        engine=bench.engine, router=FakeRouter(), adapters_dir=adapters_dir, blocking=blocking, general="general"
+    )
+
+
+@pytest.mark.parametrize("model", ["auto", "general"])
+async def test_generals_own_adapter_answers_what_belongs_to_no_sector(adapted: Bench, model: str) -> None:
+    turn = await adapted.turn("merhaba", model=model)
+    await text_of(turn)
+    origin = turn.origin
+    assert origin.adapter is not None
+    assert (origin.choice.sector, origin.adapter.name, origin.fallback) == ("general", "general", None)
+    again = await adapted.turn("merhaba", model=origin.model)
+    await text_of(again)
+    assert again.origin.adapter == origin.adapter
+
+
+async def test_generals_adapter_answers_for_a_sector_without_one_and_says_so(adapted: Bench) -> None:
+    turn = await adapted.turn("dava açmak istiyorum")
+    await text_of(turn)
+    origin = turn.origin
+    assert origin.adapter is not None
+    assert (origin.choice.sector, origin.adapter.name) == ("general", "general")
+    assert origin.fallback is not None
+    assert origin.fallback.sector == "legal"
+    assert "genel asistan" in origin.fallback.message_tr
+
+
+async def test_base_is_the_model_as_it_is_although_general_has_an_adapter(adapted: Bench) -> None:
+    turn = await adapted.turn("merhaba", model="base")
+    await text_of(turn)
+    assert (turn.origin.choice.sector, turn.origin.adapter, turn.origin.model) == ("general", None, "base")
+
+
+async def test_a_configured_adapter_of_general_that_is_not_there_is_said(adapted: Bench, adapters_dir: Path) -> None:
+    shutil.rmtree(adapters_dir / "general")
+    turn = await adapted.turn("merhaba")
+    await text_of(turn)
+    assert turn.origin.adapter is None
+    assert turn.origin.fallback is not None
+    assert turn.origin.fallback.sector == "general"
+    with pytest.raises(AdapterNotFound):
+        await adapted.turn("merhaba", model="general")
+
+
+async def test_a_broken_adapter_of_general_is_an_error_too(adapted: Bench, adapters_dir: Path) -> None:
+    (adapters_dir / "general" / "adapter_model.safetensors").unlink()
+    for text in ("merhaba", "dava açmak istiyorum"):
+        with pytest.raises(AdapterRefused):
+            await adapted.turn(text)
+
+
 @pytest.mark.parametrize("model", ["base", "general"])
-async def test_base_and_general_are_the_model_without_an_adapter(bench: Bench, model: str) -> None:
+async def test_base_and_general_are_one_where_general_has_no_adapter(bench: Bench, model: str) -> None:
     turn = await bench.turn("kredi", model=model)
     await text_of(turn)
     assert (turn.origin.choice.sector, turn.origin.adapter) == ("general", None)

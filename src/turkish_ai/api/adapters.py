@@ -29,7 +29,7 @@ from turkish_ai.engines.adapters import CatalogEntry, content_sha256, resolve_in
 from turkish_ai.engines.engine import ResidentAdapter
 from turkish_ai.errors import AdapterNotFound, AdminFromElsewhere, AdminKeyWrong, UnknownSector
 from turkish_ai.messages import AdapterRef
-from turkish_ai.settings import SECTOR_IDS
+from turkish_ai.settings import is_sector_or_general
 
 _TAG = "Adapters"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -147,7 +147,7 @@ def _card(entry: CatalogEntry, residents: Sequence[ResidentAdapter], answers: An
 
 
 def _require_sector(sector: str) -> None:
-    if sector not in SECTOR_IDS:
+    if not is_sector_or_general(sector):
         raise UnknownSector(
             f"{sector[:80]!r} is not a sector that can have an adapter.",
             remedy="GET /sectors lists them.",

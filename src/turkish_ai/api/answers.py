@@ -15,7 +15,6 @@ from turkish_ai.assistant import Fallback, Origin
 from turkish_ai.messages import GENERAL, SectorChoice, TokenLogprob, Usage
 from turkish_ai.settings import ModelConfig
 
-GENERAL_NAME_TR, GENERAL_NAME_EN = "Genel", "General"
 _LOWEST_LOGPROB = -9999.0
 """OpenAI's figure for a token that could not be chosen; JSON has no minus infinity."""
 
@@ -30,7 +29,7 @@ class Answers:
     """Describes origins with the sectors' Turkish names."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self._names = {sector.id: sector.name_tr for sector in config.sectors} | {GENERAL: GENERAL_NAME_TR}
+        self._names = {sector.id: sector.name_tr for sector in config.sectors} | {GENERAL: config.general.name_tr}
 
     def sector_name(self, sector: str) -> str:
         return self._names[sector]

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from turkish_ai.api.answers import GENERAL_NAME_EN, GENERAL_NAME_TR, Answers, json_response, usage_object
+from turkish_ai.api.answers import Answers, json_response, usage_object
 from turkish_ai.api.chat import collect
 from turkish_ai.api.disconnect import UntilClientGone
 from turkish_ai.api.lifecycle import Lifecycle
@@ -24,7 +24,7 @@ from turkish_ai.assistant import AUTO, Catalog, Turn, TurnRequest
 from turkish_ai.engines.adapters import CatalogEntry
 from turkish_ai.errors import AdapterNotFound, UnknownModel, UnknownSector
 from turkish_ai.messages import GENERAL, Message
-from turkish_ai.settings import ModelConfig, Sector, is_sector_or_general
+from turkish_ai.settings import General, ModelConfig, Sector, is_sector_or_general
 
 _TAG = "Native"
 
@@ -79,7 +79,7 @@ def add_routes(
     @app.get("/sectors", tags=[_TAG], summary="List the sectors", responses={200: {"model": SectorList}})
     async def list_sectors() -> Response:
         entries = await asyncio.get_running_loop().run_in_executor(blocking, catalog.entries)
-        return json_response({"sectors": _sector_cards(config.sectors, entries)})
+        return json_response({"sectors": _sector_cards(config, entries)})
 
 
 async def _infer_object(turn: Turn, answers: Answers) -> dict[str, Any]:
@@ -108,27 +108,17 @@ def _require_sector(sector: str) -> None:
         )
 
 
-def _sector_cards(sectors: Sequence[Sector], entries: Sequence[CatalogEntry]) -> list[dict[str, Any]]:
+def _sector_cards(config: ModelConfig, entries: Sequence[CatalogEntry]) -> list[dict[str, Any]]:
     by_sector = {entry.sector: entry for entry in entries}
-    cards = [_sector_card(sector, by_sector.get(sector.id)) for sector in sectors]
-    general = {
-        "id": GENERAL,
-        "name_tr": GENERAL_NAME_TR,
-        "name_en": GENERAL_NAME_EN,
-        "description_tr": "Sektörlerin dışında kalan her şey; temel model yanıtlar",
-        "description_en": "Whatever belongs to no sector; the base model answers",
-        "adapter": False,
-        "version": None,
-        "problem": None,
-    }
-    return [*cards, general]
+    cards = [_sector_card(sector.id, sector, by_sector.get(sector.id)) for sector in config.sectors]
+    return [*cards, _sector_card(GENERAL, config.general, by_sector.get(GENERAL))]
 
 
-def _sector_card(sector: Sector, entry: CatalogEntry | None) -> dict[str, Any]:
+def _sector_card(sector_id: str, sector: Sector | General, entry: CatalogEntry | None) -> dict[str, Any]:
     ref = entry.ref if entry else None
     error = entry.error if entry else None
     return {
-        "id": sector.id,
+        "id": sector_id,
         "name_tr": sector.name_tr,
         "name_en": sector.name_en,
         "description_tr": sector.description_tr,

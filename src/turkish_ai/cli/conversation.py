@@ -16,7 +16,7 @@ from turkish_ai.cli.language import Speaker
 from turkish_ai.cli.sectors import sector_meant
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.errors import TurkishAiError
-from turkish_ai.messages import GENERAL, Message
+from turkish_ai.messages import Message
 from turkish_ai.routing.turkish import fold
 
 AUTO = "auto"
@@ -137,7 +137,7 @@ class Conversation:
         if sector is None:
             self._terminal.note(self._say(texts.CHAT_UNKNOWN_SECTOR, sector=typed))
             return
-        self._model = "base" if sector == GENERAL else sector
+        self._model = sector
         self._terminal.note(dim(self._say(texts.CHAT_MODEL_NOW, model=name(cards[sector]))))
 
 

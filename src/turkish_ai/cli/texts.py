@@ -221,7 +221,6 @@ EVIDENCE_HELP = Text(tr="Kararı belirleyen sözcükleri de göster.", en="Also 
 CLASSIFY_EVIDENCE = Text(tr="belirleyen: {words}", en="decided by: {words}")
 CLASSIFY_ALSO = Text(tr="diğerleri: {others}", en="others: {others}")
 CLASSIFY_NOTHING = Text(tr="Sınıflandırılacak metin verilmedi.", en="There is no text to classify.")
-GENERAL_NAME = Text(tr="Genel", en="General")
 
 # --- train ----------------------------------------------------------------------------------------------------------
 

@@ -204,8 +204,8 @@ async function listSectors() {
   ready.label = "Adaptörü olanlar";
   others.label = "Henüz adaptörü olmayanlar";
   for (const { id, name_tr, adapter } of sectors) {
-    const option = element("option", "", id === "general" ? "Genel (temel model)" : name_tr);
-    option.value = id === "general" ? "base" : id;
+    const option = element("option", "", name_tr);
+    option.value = id;
     option.disabled = !adapter && id !== "general";
     (option.disabled ? others : ready).append(option);
   }

@@ -147,7 +147,7 @@ async def test_a_folder_that_the_engine_refuses_does_not_take_the_sector(
     ("body", "status", "code"),
     [
         ({"sector": "astrology"}, 404, "sector_not_found"),
-        ({"sector": "general"}, 404, "sector_not_found"),
+        ({"sector": "general"}, 404, "adapter_not_found"),
         ({"sector": "legal"}, 404, "adapter_not_found"),
         ({"sector": "legal", "folder": "nowhere"}, 404, "adapter_not_found"),
         ({"sector": "legal", "folder": "../.."}, 422, "adapter_refused"),

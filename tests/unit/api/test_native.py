@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.fakes.engine import FakeEngine
+from tests.unit.api.conftest import write_adapter
 from turkish_ai.messages import Message
 from turkish_ai.settings import SECTOR_IDS
 
@@ -40,7 +41,10 @@ async def test_infer_answers_one_question_with_everything_about_it(
 
 
 @pytest.mark.parametrize(("sector", "answered_by"), [("finance_banking", "finance_banking"), ("general", "general")])
-async def test_infer_takes_the_sector_that_is_named(client: httpx.AsyncClient, sector: str, answered_by: str) -> None:
+async def test_infer_takes_the_sector_that_is_named(
+    client: httpx.AsyncClient, adapters_dir: Path, sector: str, answered_by: str
+) -> None:
+    write_adapter(adapters_dir / "general")
     body = (await client.post("/infer", json={"text": "dava", "sector": sector})).json()
     assert body["sector"] == answered_by
     assert body["top"] == []

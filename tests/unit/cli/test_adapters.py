@@ -31,6 +31,7 @@ def project(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     raw = json.loads(file.read_text(encoding="utf-8"))
     for sector in raw["sectors"]:
         sector["adapter"] = sector["id"] if sector["id"] in ("healthcare", "ecommerce") else None
+    raw["general"]["adapter"] = None
     file.write_text(json.dumps(raw), encoding="utf-8")
     shutil.copytree(tiny / "adapters", tmp_path / "adapters")
     monkeypatch.setenv("TURKISH_AI_CONFIG", str(file))
@@ -41,7 +42,7 @@ def project(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def test_the_list_tells_what_is_there_lost_and_never_was(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--lang", "tr", "adapters", "list"]) == 0
     rows = {row.split("\t")[0]: row.split("\t") for row in capsys.readouterr().out.splitlines()}
-    assert len(rows) == 22
+    assert len(rows) == 23  # and general
     assert rows["healthcare"][1] == "Sağlık"
     assert len(rows["healthcare"][2]) == 12
     assert rows["healthcare"][3] == "var"

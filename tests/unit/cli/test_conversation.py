@@ -102,10 +102,10 @@ def test_a_sector_can_be_named_in_any_spelling(typed: str) -> None:
     assert [model for _, model in client.asked] == ["healthcare", "auto"]
 
 
-def test_the_sector_general_is_the_base_model() -> None:
+def test_the_sector_general_can_be_chosen() -> None:
     client = FakeClient()
     converse(client, ["/sektör genel", "Merhaba"])
-    assert client.asked[0][1] == "base"
+    assert client.asked[0][1] == "general"
 
 
 def test_the_sectors_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,7 @@ def project(isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     raw["lora"] = recipe(epochs=1).model_dump(mode="json")
     for sector in raw["sectors"]:
         sector["adapter"] = SECTOR if sector["id"] == SECTOR else None
+    raw["general"]["adapter"] = None
     file.write_text(json.dumps(raw), encoding="utf-8")
     write_sector(tmp_path / "data" / "sectors" / f"{SECTOR}.jsonl")
     monkeypatch.setenv("TURKISH_AI_CONFIG", str(file))

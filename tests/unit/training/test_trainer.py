@@ -132,7 +132,17 @@ def test_another_recipe_is_another_training(workshop: Workshop, change: dict[str
 
 def test_other_data_is_another_training(workshop: Workshop) -> None:
     workshop.train()
-    assert workshop.train(dataset=dataclasses.replace(workshop.dataset, sha256="0" * 64)).outcome == "trained"
+    first, *rest = workshop.dataset.examples
+    question, *answer = first.messages
+    changed = dataclasses.replace(first, messages=(dataclasses.replace(question, content="Başka bir soru?"), *answer))
+    dataset = dataclasses.replace(workshop.dataset, examples=(changed, *rest))
+    assert workshop.train(dataset=dataset).outcome == "trained"
+
+
+def test_a_file_that_changed_only_where_training_does_not_look_is_the_same_training(workshop: Workshop) -> None:
+    workshop.train()
+    other_file = dataclasses.replace(workshop.dataset, sha256="0" * 64)
+    assert workshop.train(dataset=other_file).outcome == "already_trained"
 
 
 def test_altered_weights_are_not_taken_for_a_finished_run(workshop: Workshop) -> None:
