@@ -8,7 +8,11 @@ from typing import ClassVar
 
 
 class TurkishAiError(Exception):
-    """The root. `message` names what was wrong and the value; `remedy` says what to do about it."""
+    """The root. `message` names what was wrong and the value; `remedy` says what to do about it.
+
+    `message_tr` and `remedy_tr` say the same in Turkish, in errors that somebody meets who sets the server up. Where
+    they are None there is only the English.
+    """
 
     http_status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
@@ -20,12 +24,16 @@ class TurkishAiError(Exception):
         message: str,
         *,
         remedy: str | None = None,
+        message_tr: str | None = None,
+        remedy_tr: str | None = None,
         param: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.message_tr = message_tr
+        self.remedy_tr = remedy_tr
         self.param = param
         self.retry_after_s = retry_after_s
 

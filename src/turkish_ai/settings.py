@@ -7,15 +7,15 @@ reads the environment. An unknown or wrong entry stops the start with file, path
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from turkish_ai.errors import SettingsError
 from turkish_ai.messages import GENERAL
+from turkish_ai.settings_errors import explain
 
 SECTOR_IDS = (
     "finance_banking",
@@ -43,6 +43,17 @@ SECTOR_IDS = (
 )
 ENV_PREFIX = "TURKISH_AI_"
 MIB = 1024 * 1024
+
+_INSIDE = r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$"
+"""A folder below another: neither absolute nor upwards."""
+
+
+class _Contradiction(ValueError):
+    """Two entries that are good alone and not together; in both languages, as `TurkishAiError` says it."""
+
+    def __init__(self, message: str, *, tr: str) -> None:
+        super().__init__(message)
+        self.tr = tr
 
 
 class Section(BaseModel):
@@ -82,6 +93,17 @@ class BaseModelConfig(Section):
     )
     precision: Literal["fp32"] = Field("fp32", description="Arithmetic of the embedded engine.")
 
+    @model_validator(mode="after")
+    def _a_package_has_its_hash(self) -> Self:
+        if self.source.startswith("pypi:") and self.sha256 is None:
+            raise _Contradiction(
+                f"sha256 is null, and anyone can upload a package: {self.source} is only used with the hash of its "
+                "GGUF file",
+                tr=f"sha256 null; pakete herkes yükleyebildiği için {self.source} yalnızca GGUF dosyasının özetiyle "
+                "kullanılır",
+            )
+        return self
+
 
 class TokenizerConfig(Section):
     chat_template: str | None = Field(
@@ -97,7 +119,7 @@ class LoraConfig(Section):
     rank: Annotated[int, Field(ge=1, le=256)]
     alpha: Annotated[int, Field(ge=1, le=1024)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    target_modules: tuple[str, ...]
+    target_modules: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
     max_rank: Annotated[int, Field(ge=1, le=256)]
     epochs: Annotated[int, Field(ge=1, le=1000)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
@@ -122,7 +144,9 @@ class Sector(Section):
     name_en: str
     description_tr: str
     description_en: str
-    adapter: str | None = Field(description="Folder under the adapters directory; null while there is none.")
+    adapter: str | None = Field(
+        pattern=_INSIDE, description="Folder under the adapters directory; null while there is none."
+    )
 
 
 class General(Section):
@@ -133,7 +157,7 @@ class General(Section):
     description_tr: str
     description_en: str
     adapter: str | None = Field(
-        description="Folder under the adapters directory; null lets the base model answer as it is."
+        pattern=_INSIDE, description="Folder under the adapters directory; null lets the base model answer as it is."
     )
 
 
@@ -179,8 +203,11 @@ class InferenceConfig(Section):
     @model_validator(mode="after")
     def _defaults_are_within_limits(self) -> Self:
         if self.defaults.max_tokens > self.limits.max_tokens:
-            raise ValueError(
-                f"defaults.max_tokens is {self.defaults.max_tokens}, above limits.max_tokens ({self.limits.max_tokens})"
+            raise _Contradiction(
+                f"defaults.max_tokens is {self.defaults.max_tokens}, above limits.max_tokens "
+                f"({self.limits.max_tokens})",
+                tr=f"defaults.max_tokens {self.defaults.max_tokens}; limits.max_tokens değerinden "
+                f"({self.limits.max_tokens}) büyük olamaz",
             )
         return self
 
@@ -194,13 +221,22 @@ class RoutingConfig(Section):
     ngram_max: Annotated[int, Field(ge=1, le=8)]
     seed: int
 
+    @model_validator(mode="after")
+    def _ngrams_have_an_order(self) -> Self:
+        if self.ngram_min > self.ngram_max:
+            raise _Contradiction(
+                f"ngram_min is {self.ngram_min}, above ngram_max ({self.ngram_max})",
+                tr=f"ngram_min {self.ngram_min}; ngram_max değerinden ({self.ngram_max}) büyük olamaz",
+            )
+        return self
+
 
 class VoiceConfig(Section):
     enabled: Literal[False] = Field(description="This version has no voice; anything but false is refused.")
 
 
 class DeploymentConfig(Section):
-    host: str
+    host: Annotated[str, Field(min_length=1)]
     http_port: Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -247,15 +283,34 @@ class ModelConfig(Section):
     def _every_sector_once(self) -> Self:
         found = [sector.id for sector in self.sectors]
         if missing := sorted(set(SECTOR_IDS) - set(found)):
-            raise ValueError(f"sectors: missing {', '.join(missing)}")
+            raise _Contradiction(
+                f"sectors: missing {', '.join(missing)}", tr=f"sectors: eksik olanlar: {', '.join(missing)}"
+            )
         if twice := sorted({i for i in found if found.count(i) > 1}):
-            raise ValueError(f"sectors: more than once: {', '.join(twice)}")
+            raise _Contradiction(
+                f"sectors: more than once: {', '.join(twice)}", tr=f"sectors: birden çok kez var: {', '.join(twice)}"
+            )
         return self
 
     @model_validator(mode="after")
     def _rank_is_servable(self) -> Self:
         if self.lora.rank > self.lora.max_rank:
-            raise ValueError(f"lora.rank is {self.lora.rank}, above lora.max_rank ({self.lora.max_rank})")
+            raise _Contradiction(
+                f"lora.rank is {self.lora.rank}, above lora.max_rank ({self.lora.max_rank})",
+                tr=f"lora.rank {self.lora.rank}; lora.max_rank değerinden ({self.lora.max_rank}) büyük olamaz",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _an_answer_fits_the_context(self) -> Self:
+        tokens, context = self.inference.limits.max_tokens, self.base_model.context_tokens
+        if tokens >= context:
+            raise _Contradiction(
+                f"inference.limits.max_tokens is {tokens}; with base_model.context_tokens {context}, at most "
+                f"{context - 1} fit beside a prompt",
+                tr=f"inference.limits.max_tokens {tokens}; base_model.context_tokens {context} iken istemle birlikte "
+                f"en çok {context - 1} sığar",
+            )
         return self
 
     def sector(self, sector_id: str) -> Sector | General | None:
@@ -330,12 +385,12 @@ class Settings(BaseModel):
 _VARIABLES: dict[str, str] = {
     "CONFIG": "path of model_config.json",
     "CACHE_DIR": "where the converted base model lies (default: $XDG_CACHE_HOME/turkish-ai)",
-    "DATA_DIR": "where the server keeps its state (default: $XDG_DATA_HOME/turkish-ai)",
+    "DATA_DIR": "where the server's own admin key and unfinished trainings lie (default: $XDG_DATA_HOME/turkish-ai)",
     "ADAPTERS_DIR": "folder of the adapters (default: adapters/ beside configs/)",
     "BASE_MODEL": "a local Hugging Face directory or a hub id, instead of the configured base model",
     "HOST": "address to listen on",
     "PORT": "port to listen on",
-    "ADMIN_KEY": "key that admin calls must carry; without one they are taken from this machine only",
+    "ADMIN_KEY": "key that admin calls must carry; without it the server makes one, in admin_key in the data folder",
     "LOG_LEVEL": "debug, info, warning or error",
     "LOG_FORMAT": "auto, json or console",
     "LANG": "tr or en, for the command line",
@@ -343,23 +398,75 @@ _VARIABLES: dict[str, str] = {
 }
 
 
+_MEND, _MEND_TR = "Mend the file.", "Dosyayı düzeltin."
+
+
 def load_model_config(path: Path) -> ModelConfig:
     """Read and check one file. Raises SettingsError with file, path in the file, value and what is allowed."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except OSError as error:
         raise SettingsError(
             f"{path}: cannot be read ({error.strerror}).",
             remedy="Start from the project's folder, or set TURKISH_AI_CONFIG to the path of model_config.json.",
+            message_tr=f"{path} okunamıyor ({error.strerror}).",
+            remedy_tr="Proje klasöründen başlatın ya da TURKISH_AI_CONFIG ile model_config.json dosyasını gösterin.",
+        ) from error
+    try:
+        text = content.decode("utf-8-sig")  # some editors put a byte order mark first
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"{path}: line {line} is not UTF-8 (byte {content[error.start]:#04x}).",
+            remedy="Save the file as UTF-8.",
+            message_tr=f"{path}: {line}. satır UTF-8 değil (bayt {content[error.start]:#04x}).",
+            remedy_tr="Dosyayı UTF-8 olarak kaydedin.",
         ) from error
     try:
         raw = json.loads(text, object_pairs_hook=_refuse_twice)
     except ValueError as error:
-        raise SettingsError(f"{path}: not valid JSON: {error}.", remedy="Mend the file.") from error
+        raise SettingsError(
+            f"{path}: not valid JSON: {error}.",
+            remedy=_MEND,
+            message_tr=f"{path}: geçerli JSON değil: {error}.",
+            remedy_tr=_MEND_TR,
+        ) from error
     try:
         return ModelConfig.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        raise SettingsError(f"{path}: {_explain(error, raw)}", remedy="Mend the file.") from error
+        found = explain(error, raw, known=_entries_of(ModelConfig))
+        raise SettingsError(
+            f"{path}: {found.en}.", remedy=_MEND, message_tr=f"{path}: {found.tr}.", remedy_tr=_MEND_TR
+        ) from error
+
+
+def require_files(config: ModelConfig, path: Path) -> None:
+    """Raises SettingsError if what the file at `path` names beside itself cannot be read."""
+    _require_chat_template(config, path)
+    folder = path.parent.parent / config.routing.data
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{path}: routing.data: there is no folder {folder}.",
+            remedy=_MEND,
+            message_tr=f"{path}: routing.data: {folder} klasörü yok.",
+            remedy_tr=_MEND_TR,
+        )
+
+
+def _require_chat_template(config: ModelConfig, path: Path) -> None:
+    if not config.tokenizer.chat_template:
+        return
+    template = path.parent / config.tokenizer.chat_template
+    try:
+        template.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsError(
+            f"{path}: tokenizer.chat_template: {template} cannot be read ({reason}).",
+            remedy="Name a file beside model_config.json, or null for the template that the model brings.",
+            message_tr=f"{path}: tokenizer.chat_template: {template} okunamıyor ({reason}).",
+            remedy_tr="model_config.json dosyasının yanındaki bir dosyayı ya da modelin kendi şablonu için null yazın.",
+        ) from error
 
 
 def load_settings(env: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
@@ -370,12 +477,16 @@ def load_settings(env: Mapping[str, str] | None = None, **overrides: Any) -> Set
     env = os.environ if env is None else env
     ours = {k.removeprefix(ENV_PREFIX): v for k, v in env.items() if k.startswith(ENV_PREFIX) and v != ""}
     if unknown := sorted(set(ours) - set(_VARIABLES)):
+        known = ", ".join(ENV_PREFIX + name for name in _VARIABLES)
         raise SettingsError(
             f"Unknown environment variable {ENV_PREFIX}{unknown[0]}.",
-            remedy="Known: " + ", ".join(ENV_PREFIX + name for name in _VARIABLES) + ".",
+            remedy=f"Known: {known}.",
+            message_tr=f"{ENV_PREFIX}{unknown[0]} diye bir ortam değişkeni tanınmıyor.",
+            remedy_tr=f"Tanınanlar: {known}.",
         )
     config_path = Path(ours["CONFIG"]).expanduser().resolve() if "CONFIG" in ours else _find_config()
     config = load_model_config(config_path)
+    _require_chat_template(config, config_path)
     root = config_path.parent.parent
     home = Path(env.get("HOME") or Path.home())
     cache_home = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
@@ -400,9 +511,13 @@ def load_settings(env: Mapping[str, str] | None = None, **overrides: Any) -> Set
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(_explain(error, values, prefix=ENV_PREFIX)) from error
+        found = explain(error, values, prefix=ENV_PREFIX)
+        raise SettingsError(f"{found.en}.", message_tr=f"{found.tr}.") from error
     if not 0 <= settings.port <= 65535:
-        raise SettingsError(f"TURKISH_AI_PORT is {settings.port}; allowed are 0 to 65535.")
+        raise SettingsError(
+            f"TURKISH_AI_PORT is {settings.port}; allowed are 0 to 65535.",
+            message_tr=f"TURKISH_AI_PORT {settings.port}; 0 ile 65535 arasında olmalı.",
+        )
     return settings
 
 
@@ -430,6 +545,8 @@ def _find_config() -> Path:
     raise SettingsError(
         "configs/model_config.json was not found in this folder or above it.",
         remedy="Start from the project's folder, or set TURKISH_AI_CONFIG to its path.",
+        message_tr="configs/model_config.json bu klasörde de üst klasörlerde de bulunamadı.",
+        remedy_tr="Proje klasöründen başlatın ya da TURKISH_AI_CONFIG ile dosyanın yolunu verin.",
     )
 
 
@@ -442,21 +559,14 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _explain(error: ValidationError, raw: Any, *, prefix: str = "") -> str:
-    """All findings in one line each: path, what is allowed, the value found."""
-    lines = []
-    for finding in error.errors(include_url=False):
-        path = ".".join(str(part) for part in finding["loc"]) or "(whole file)"
-        if prefix:
-            path = prefix + path.upper()
-        message = re.sub(r"^Value error, ", "", finding["msg"])
-        if finding["type"] == "extra_forbidden":
-            message = "unknown entry"
-        value = "" if finding["type"] in ("missing", "value_error") else f" (found: {_short(finding['input'])})"
-        lines.append(f"{path}: {message}{value}")
-    return "; ".join(lines)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _entries_of(section: type[BaseModel]) -> dict[tuple[str, ...], list[str]]:
+    """The names in each section, by the section's path; a list of sections counts as one."""
+    found: dict[tuple[str, ...], list[str]] = {
+        (): [field.alias or name for name, field in section.model_fields.items()]
+    }
+    for name, field in section.model_fields.items():
+        inner = [field.annotation, *get_args(field.annotation)]
+        for kind in inner:
+            if isinstance(kind, type) and issubclass(kind, Section):
+                found |= {(name, *path): inside for path, inside in _entries_of(kind).items()}
+    return found

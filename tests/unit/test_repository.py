@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import jsonschema
 import pytest
 from typer.main import get_command
 
+from turkish_ai import __version__
+from turkish_ai.base_model.gguf_package import PREPARATION_BYTES
 from turkish_ai.cli.application import build_app
 from turkish_ai.cli.language import Speaker
 from turkish_ai.cli.terminal import Terminal
@@ -68,8 +71,33 @@ def test_the_configuration_fits_its_schema_and_names_it() -> None:
     assert (CONFIG.parent / config["$schema"]).resolve() == SCHEMA
 
 
+def test_the_configurations_version_is_the_packages() -> None:
+    assert json.loads(CONFIG.read_text(encoding="utf-8"))["version"] == __version__
+
+
+def test_the_disk_that_the_doctor_asks_for_is_what_the_preparation_needs() -> None:
+    needed_mib = math.ceil(PREPARATION_BYTES / 2**20)
+    asked_mib = json.loads(CONFIG.read_text(encoding="utf-8"))["hardware"]["min_disk_mib"]
+    assert needed_mib <= asked_mib <= 1.2 * needed_mib
+
+
 WRONG: list[tuple[str, Callable[[Config], Any], str, str, str]] = [
     # what is wrong, how, and what the error names: the path, the value, what is allowed
+    (
+        "an adapter outside its folder",
+        lambda c: c["sectors"][0].update(adapter="../x"),
+        "sectors.0.adapter",
+        "../x",
+        "pattern",
+    ),
+    ("no host", lambda c: c["deployment"].update(host=""), "deployment.host", '""', "at least 1 character"),
+    (
+        "no target modules",
+        lambda c: c["lora"].update(target_modules=[]),
+        "lora.target_modules",
+        "[]",
+        "at least 1 item",
+    ),
     ("an unknown entry", lambda c: c.update(colour="red"), "colour", '"red"', "unknown entry"),
     ("an unknown entry inside", lambda c: c["lora"].update(ranks=8), "lora.ranks", "8", "unknown entry"),
     ("a missing entry", lambda c: c["lora"].pop("rank"), "lora.rank", "", "required"),
@@ -96,7 +124,7 @@ WRONG: list[tuple[str, Callable[[Config], Any], str, str, str]] = [
     ("a version that is none", lambda c: c.update(version="one"), "version", '"one"', "pattern"),
     ("an unknown sector", lambda c: c["sectors"][3].update(id="cooking"), "sectors.3.id", '"cooking"', "legal"),
     ("null where none is allowed", lambda c: c["routing"].update(data=None), "routing.data", "null", "string"),
-    ("voice, which there is not", lambda c: c["voice"].update(enabled=True), "voice.enabled", "true", "False"),
+    ("voice, which there is not", lambda c: c["voice"].update(enabled=True), "voice.enabled", "true", "be false"),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from turkish_ai.errors import SettingsError
-from turkish_ai.settings import load_model_config, load_settings
+from turkish_ai.settings import load_model_config, load_settings, require_files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +35,11 @@ def write(folder: Path, change: Any) -> Path:
         (lambda c: c["voice"].update(enabled=True), ["voice.enabled", "true"]),
         (lambda c: c["inference"]["defaults"].update(max_tokens=9999), ["9999", "limits.max_tokens"]),
         (lambda c: c.pop("routing"), ["routing", "required"]),
+        (lambda c: c["routing"].update(ngram_min=5, ngram_max=2), ["ngram_min is 5", "ngram_max (2)"]),
+        (lambda c: c["base_model"].update(sha256=None), ["base_model", "sha256 is null", "pypi:"]),
+        (lambda c: c["base_model"].update(context_tokens=16), ["limits.max_tokens is 2048", "context_tokens 16"]),
+        (lambda c: c["routing"].update(ngram=2), ["routing.ngram", "is ngram_min meant?"]),
+        (lambda c: c["contact"].update(mail="a@b"), ["contact.mail", "known here: issues"]),
     ],
 )
 def test_a_wrong_entry_names_file_path_value_and_what_is_allowed(tmp_path: Path, change: Any, said: list[str]) -> None:
@@ -45,6 +50,59 @@ def test_a_wrong_entry_names_file_path_value_and_what_is_allowed(tmp_path: Path,
     assert str(file) in message
     for part in said:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c.update(colour="red"), ["colour: bilinmeyen girdi", 'bulunan: "red"', "burada olabilecekler: "]),
+        (lambda c: c["inference"]["defaults"].update(temperature=3), ["en çok 2", "bulunan: 3"]),
+        (lambda c: c["inference"]["limits"].update(n="8"), ["tam sayı olmalı"]),
+        (lambda c: c["sectors"].pop(), ["eksik olanlar: environmental_services"]),
+        (lambda c: c["lora"].update(rank=128), ["lora.rank 128", "(64) büyük olamaz"]),
+        (lambda c: c["voice"].update(enabled=True), ["olabilecekler: false", "bulunan: true"]),
+        (lambda c: c["deployment"].update(host=""), ["en az 1 karakter"]),
+        (lambda c: c.pop("routing"), ["routing: bu girdi gerekli"]),
+    ],
+)
+def test_a_wrong_entry_is_explained_in_turkish_too(tmp_path: Path, change: Any, said: list[str]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_model_config(write(tmp_path, change))
+    assert refused.value.remedy_tr == "Dosyayı düzeltin."
+    assert refused.value.message_tr is not None
+    assert refused.value.message_tr.endswith(".")
+    for part in said:
+        assert part in refused.value.message_tr
+
+
+def test_sentences_of_an_error_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r'\(found: "red"\)\. Mend the file\.'):
+        load_model_config(write(tmp_path, lambda c: c.update(colour="red")))
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = write(tmp_path, lambda c: None)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_model_config(file).name
+
+
+def test_a_file_that_is_not_utf_8_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "model_config.json"
+    file.write_bytes('{\n  "name": "Türk"\n}'.encode("cp1254"))
+    with pytest.raises(SettingsError, match=r"line 2 is not UTF-8 \(byte 0xfc\)"):
+        load_model_config(file)
+
+
+def test_a_chat_template_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    file = write(tmp_path, lambda c: c["tokenizer"].update(chat_template="nope.jinja"))
+    with pytest.raises(SettingsError, match=r"tokenizer\.chat_template: .*nope\.jinja cannot be read"):
+        load_settings({"TURKISH_AI_CONFIG": str(file)})
+
+
+def test_routing_data_that_is_not_there_is_found_by_the_check(tmp_path: Path) -> None:
+    file = write(tmp_path, lambda c: (c["routing"].update(data="nope"), c["tokenizer"].update(chat_template=None)))
+    with pytest.raises(SettingsError, match=r"routing\.data: there is no folder .*nope"):
+        require_files(load_model_config(file), file)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"name": 1, "name": 2}', '{"a": NaN}'])

@@ -28,12 +28,14 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             typer.Argument(metavar=say(texts.FILE_NAME), help=say(texts.CONFIG_FILE_HELP), show_default=False),
         ] = None,
     ) -> None:
-        from turkish_ai.settings import load_model_config, load_settings
+        from turkish_ai.settings import load_model_config, load_settings, require_files
 
         if file is None:
-            file = load_settings().config_path
+            settings = load_settings()
+            file, config = settings.config_path, settings.config
         else:
-            load_model_config(file)
+            config = load_model_config(file)
+        require_files(config, file.absolute())
         terminal.result(say(texts.CONFIG_GOOD, path=file))
 
     @group.command(name="schema", help=say(texts.CONFIG_SCHEMA_HELP), cls=command)

@@ -18,6 +18,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the configuration that a test may spoil."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.setenv("TURKISH_AI_CONFIG", str(tmp_path / "configs" / "model_config.json"))
+    (tmp_path / "data" / "routing").mkdir(parents=True)
     (tmp_path / "configs" / "model_config.schema.json").write_text(model_config_schema(), encoding="utf-8")
     return tmp_path
 
@@ -38,6 +39,20 @@ def test_a_wrong_entry_is_named_with_its_file_and_value(project: Path, capsys: p
         assert str(file) in err
         assert "lora.rank" in err
         assert '"eight"' in err
+
+
+def test_files_that_the_configuration_names_and_are_not_there_are_found(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "configs" / "model_config.json"
+    good = json.loads(file.read_text(encoding="utf-8"))
+    for section, entry in (("tokenizer", "chat_template"), ("routing", "data")):
+        file.write_text(json.dumps(good | {section: good[section] | {entry: "nope"}}), encoding="utf-8")
+        for line in (["config", "check"], ["config", "check", str(file)]):
+            assert main(line) == 1
+            err = capsys.readouterr().err
+            assert f"{section}.{entry}" in err
+            assert "nope" in err
 
 
 def test_an_unknown_variable_is_found_too(

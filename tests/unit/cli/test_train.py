@@ -44,8 +44,7 @@ def test_a_report_for_machines_is_plain_json() -> None:
 def test_a_sector_without_data_is_an_error_with_its_file(
     isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "model_config.json").write_bytes((ROOT / "configs" / "model_config.json").read_bytes())
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.setenv("TURKISH_AI_CONFIG", str(tmp_path / "configs" / "model_config.json"))
     assert main(["train", "--all"]) == 1
     assert str(tmp_path / "data" / "sectors") in capsys.readouterr().err
