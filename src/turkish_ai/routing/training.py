@@ -8,12 +8,14 @@ import hashlib
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from filelock import FileLock
 
+from turkish_ai.errors import SettingsError
 from turkish_ai.routing import fitting
 from turkish_ai.routing.examples import data_files, data_sha256, read_examples
 from turkish_ai.routing.features import FeatureSpec
@@ -22,17 +24,19 @@ from turkish_ai.routing.model import RouterModel, from_bytes, to_bytes
 from turkish_ai.settings import RoutingConfig, Sector, Settings
 
 _SOURCES = ("turkish.py", "features.py", "examples.py", "model.py", "fitting.py", "training.py")
+_LIBRARIES = ("scikit-learn", "scipy", "numpy")
 
 
 def ensure_router(settings: Settings) -> Path:
     """The router's file for the repository's data, trained now if the cache does not hold it.
 
     Its name is the hash of all that decides its bytes: the data, the configuration that training reads, the code and
-    scikit-learn's version. The threshold and the limits of serving are not among them, so changing those trains
+    the versions of the libraries. The threshold and the limits of serving are not among them, so changing those trains
     nothing. Of several processes at once, one trains and the others wait for it.
 
     Raises:
         DataError: a data file cannot be used; see `examples.read_examples`.
+        SettingsError: the cache cannot be written.
     """
     routing_dir, sector_dir = settings.routing_data_dir, settings.sector_data_dir
     config, sectors = settings.config.routing, settings.config.sectors
@@ -40,11 +44,12 @@ def ensure_router(settings: Settings) -> Path:
     path = settings.cache_dir / "router" / f"{key}.safetensors"
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            model = train_router(routing_dir=routing_dir, sector_dir=sector_dir, config=config, sectors=sectors)
-            _write_whole(path, to_bytes(model))
+    with _unwritable_is_named(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                model = train_router(routing_dir=routing_dir, sector_dir=sector_dir, config=config, sectors=sectors)
+                _write_whole(path, to_bytes(model))
     return path
 
 
@@ -90,9 +95,25 @@ def feature_spec(config: RoutingConfig) -> FeatureSpec:
     return FeatureSpec(ngram_min=config.ngram_min, ngram_max=config.ngram_max)
 
 
+@contextmanager
+def _unwritable_is_named(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingsError(
+            f"The router could not be written to {directory} ({reason}).",
+            remedy="Check the directory's permissions and disk, or set TURKISH_AI_CACHE_DIR to another one.",
+            message_tr=f"Yönlendirici {directory} klasörüne yazılamadı ({reason}).",
+            remedy_tr="Klasörün izinlerini ve diskteki yeri denetleyin ya da TURKISH_AI_CACHE_DIR ile başka bir klasör "
+            "gösterin.",
+        ) from error
+
+
 def _key(data_sha256: str, config: RoutingConfig) -> str:
     found = hashlib.sha256(data_sha256.encode())
-    found.update(f"{config.ngram_min} {config.ngram_max} {config.seed} {version('scikit-learn')}".encode())
+    versions = " ".join(version(library) for library in _LIBRARIES)
+    found.update(f"{config.ngram_min} {config.ngram_max} {config.seed} {versions}".encode())
     for name in _SOURCES:
         found.update(Path(__file__).with_name(name).read_bytes())
     return found.hexdigest()[:32]

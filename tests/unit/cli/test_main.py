@@ -84,13 +84,26 @@ def test_a_wrong_language_variable_is_an_error_and_not_silently_english(
 def test_an_error_that_nobody_foresaw_is_one_line_too(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # A cache that is a file breaks the router's training in a way that is no error of ours.
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("TURKISH_AI_CACHE_DIR", str(tmp_path / "file" / "below"))
+    def break_down(*_: object) -> None:
+        raise NotADirectoryError(str(tmp_path))
+
+    monkeypatch.setattr("turkish_ai.cli.router.load_router", break_down)
     assert main(["classify", "kargo"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("Unexpected error: NotADirectoryError")
     assert "--debug" in err
+    assert err.count("\n") == 1
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_with_its_remedy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TURKISH_AI_CACHE_DIR", str(tmp_path / "file" / "below"))
+    assert main(["classify", "kargo"]) == 1
+    err = capsys.readouterr().err
+    assert "could not be written" in err
+    assert "TURKISH_AI_CACHE_DIR" in err
     assert err.count("\n") == 1
 
 

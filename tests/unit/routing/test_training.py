@@ -1,10 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from tests.unit.routing.conftest import TinyRepository
-from turkish_ai.errors import DataError
+from turkish_ai.errors import DataError, SettingsError
 from turkish_ai.routing.examples import CLASSES
 from turkish_ai.routing.model import RouterModel, load_model, to_bytes
 from turkish_ai.routing.training import ensure_router, train_router
@@ -81,6 +82,24 @@ def test_two_starts_at_once_leave_one_whole_file(repository: TinyRepository, tmp
     assert first == second
     assert load_model(first).sha256
     assert {file.suffix for file in first.parent.iterdir()} <= {".safetensors", ".lock"}
+
+
+def test_another_version_of_a_library_is_another_file(
+    repository: TinyRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = repository.settings(tmp_path / "cache")
+    path = ensure_router(settings)
+    for library in ("scipy", "numpy", "scikit-learn"):
+        monkeypatch.setattr(
+            "turkish_ai.routing.training.version", lambda name, new=library: "99" if name == new else version(name)
+        )
+        assert ensure_router(settings) != path
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(repository: TinyRepository, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"file/router \(Not a directory\).*TURKISH_AI_CACHE_DIR"):
+        ensure_router(repository.settings(tmp_path / "file"))
 
 
 def test_broken_data_stop_the_training_and_leave_no_file(repository: TinyRepository, tmp_path: Path) -> None:
