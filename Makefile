@@ -22,6 +22,7 @@ else
 
 VENV := .venv
 STAMP := .setup.stamp
+LOCK := .setup.lock
 IN_VENV := $(VENV)/bin/python
 TURKISH_AI := $(IN_VENV) -m turkish_ai.cli
 
@@ -73,7 +74,7 @@ clean:  ## remove caches and build results, not the installation
 	find src services scripts tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the installation too; the base model stays in the user's cache
-	rm -rf $(VENV) $(STAMP)
+	rm -rf $(VENV) $(STAMP) $(LOCK)
 
 # --- setting up -----------------------------------------------------------------------------------------------------
 #
@@ -82,6 +83,9 @@ distclean: clean  ## remove the installation too; the base model stays in the us
 #   installed <this folder>  the packages are there; the base model or the router is not yet
 #   installing               pip was at work and did not end well: if it left half a package, the environment is made
 #                            again
+#
+# `make serve` and `make test` in two terminals are two who set up: one does, holding the lock until its last process has
+# ended, and the other waits and then finds all done.
 
 SET_UP := $(shell test -x $(IN_VENV) && cat $(STAMP) 2>/dev/null)
 ifneq ($(SET_UP),$(HERE))
@@ -90,7 +94,9 @@ endif
 .PRECIOUS: $(STAMP)  # make would delete it when it is interrupted, and with it what it says
 
 $(STAMP): pyproject.toml
-	@set -eu; here="$$(pwd -P)"; state="$$(cat $(STAMP) 2>/dev/null || true)"; \
+	@set -eu; here="$$(pwd -P)"; exec 9>>$(LOCK); $(take_the_lock); \
+	state="$$(cat $(STAMP) 2>/dev/null || true)"; \
+	if [ "$$state" = "$$here" ] && [ -x $(IN_VENV) ] && ! [ pyproject.toml -nt $(STAMP) ]; then exit 0; fi; \
 	case "$$state" in \
 	  '' | "$$here" | "installed $$here") ;; \
 	  installing) if ! $(is_whole); then \
@@ -119,6 +125,19 @@ define is_whole
 $(IN_VENV) -c 'import importlib.metadata as m, sys, sysconfig; sys.exit(not all( \
 f is not None and (f.suffix == ".pyc" or f.locate().exists() and f.size in (None, f.locate().stat().st_size)) \
 for d in m.distributions(path=[sysconfig.get_path("purelib")]) for f in (d.files or [None])))' >/dev/null 2>&1
+endef
+
+# The lock is the open file's, so the shell keeps it after Python has taken it; where there is no Python yet, there is
+# nothing to install with either.
+define take_the_lock
+for candidate in $(call quoted,$(PYTHON)) $(IN_VENV) python3.13 python3.12 python3.11 python3; do \
+  if [ -n "$$candidate" ] && "$$candidate" -c 'import fcntl' >/dev/null 2>&1; then \
+    "$$candidate" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || { \
+      echo "Another make is setting up this folder; waiting for it."; \
+      "$$candidate" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'; }; \
+    break; \
+  fi; \
+done
 endef
 
 define find_python

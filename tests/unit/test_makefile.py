@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,12 @@ case "$*" in
     [ ! -e "$LOG.pip-hangs" ] || exec "$REAL_PYTHON" -c '
 import os, pathlib, time
 pathlib.Path(os.environ["LOG"] + ".hanging").touch()
-time.sleep(60)'
+for _ in range(6000):
+    if pathlib.Path(os.environ["LOG"] + ".pip-goes-on").exists(): break
+    time.sleep(0.01)'
     [ ! -e "$LOG.pip-fails" ] ;;
   "-m turkish_ai.cli setup") [ ! -e "$LOG.download-fails" ] ;;
+  *fcntl*) exec "$REAL_PYTHON" "$@" ;;
   *importlib.metadata*) [ ! -e "$LOG.half-a-package" ] ;;
 esac
 """
@@ -169,11 +173,7 @@ def test_an_interruption_in_the_middle_of_pip_is_remembered(checkout: Checkout, 
         # A test run that was started in the background ignores SIGINT, and what it starts would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    hanging = checkout.log.with_name("log.hanging")
-    deadline = time.monotonic() + 30
-    while not hanging.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(checkout.log.with_name("log.hanging").exists)
     os.killpg(running.pid, blow)
     assert running.wait(timeout=30) != 0
     checkout.happen("pip-hangs", yes=False)
@@ -181,6 +181,53 @@ def test_an_interruption_in_the_middle_of_pip_is_remembered(checkout: Checkout, 
     checkout.happen("half-a-package")
     assert checkout.make("setup").returncode == 0
     assert checkout.done() == ["venv", "torch", "venv", "torch", "packages", "model"]
+
+
+def test_two_that_set_up_at_once_install_once(checkout: Checkout) -> None:
+    checkout.happen("pip-hangs")
+    log = checkout.log
+    first = subprocess.Popen(
+        ["make", "setup"], cwd=checkout.folder, env=checkout.environment, stdout=subprocess.DEVNULL
+    )
+    until(log.with_name("log.hanging").exists)
+    checkout.happen("pip-hangs", yes=False)
+    second = subprocess.Popen(
+        ["make", "serve"], cwd=checkout.folder, env=checkout.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert second.stdout is not None
+    assert second.stdout.readline() == "Another make is setting up this folder; waiting for it.\n"
+    assert checkout.done() == ["venv", "torch"], "the second touches nothing"
+    checkout.happen("pip-goes-on")
+    assert first.wait(timeout=30) == 0
+    assert second.wait(timeout=30) == 0
+    second.stdout.close()
+    assert checkout.done() == ["packages", "model", "-m turkish_ai.cli serve"]
+
+
+def test_one_that_was_killed_while_it_set_up_keeps_nobody_waiting(checkout: Checkout) -> None:
+    checkout.happen("pip-hangs")
+    first = subprocess.Popen(
+        ["make", "setup"],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until(checkout.log.with_name("log.hanging").exists)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait(timeout=30)
+    checkout.happen("pip-hangs", yes=False)
+    shown = checkout.make("setup")
+    assert shown.returncode == 0
+    assert "waiting" not in shown.stdout
+
+
+def until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_after_a_broken_download_of_the_model_pip_has_nothing_to_do(checkout: Checkout) -> None:
