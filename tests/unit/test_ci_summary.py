@@ -1,5 +1,6 @@
 """The last lines of a CI run say what ran, what failed, and why something was skipped."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,4 +58,13 @@ def test_a_run_without_tests_is_no_success(tmp_path: Path) -> None:
     assert summarise(tmp_path, "skipped").returncode == 1
     missing = run(tmp_path / "none.xml", tmp_path)
     assert missing.returncode == 1
-    assert missing.stdout == "0 passed, 0 failed\n"
+    assert missing.stdout == "0 passed, 0 failed, 0 skipped\n"
+
+
+def test_a_run_that_could_not_set_up_ends_with_its_figures_too(tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    (tmp_path / "Makefile").write_text("setup:\n\t@exit 1\n")
+    shown = subprocess.run([tmp_path / ".ci" / "run"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 1
+    assert shown.stdout.splitlines()[-1] == "0 passed, 0 failed, 0 skipped"
