@@ -6,7 +6,15 @@ numpy is loaded. Knows nothing of HTTP or engines.
 
 from turkish_ai.base_model.fingerprint import fingerprint
 from turkish_ai.base_model.preparation import ensure_base_model, installed_base_model
-from turkish_ai.base_model.progress import LineProgress, Progress, RichProgress, SilentProgress, progress_for
+from turkish_ai.base_model.progress import (
+    LineProgress,
+    Progress,
+    RichProgress,
+    SilentProgress,
+    Words,
+    progress_for,
+    said,
+)
 from turkish_ai.base_model.source import BaseModelSource
 
 __all__ = [
@@ -15,8 +23,10 @@ __all__ = [
     "Progress",
     "RichProgress",
     "SilentProgress",
+    "Words",
     "ensure_base_model",
     "fingerprint",
     "installed_base_model",
     "progress_for",
+    "said",
 ]

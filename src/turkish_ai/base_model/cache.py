@@ -19,10 +19,14 @@ from pathlib import Path
 
 from turkish_ai.base_model.disk import sync_directory, sync_file
 from turkish_ai.base_model.fingerprint import compute_fingerprint
-from turkish_ai.base_model.progress import Progress
+from turkish_ai.base_model.progress import Progress, Words
 from turkish_ai.base_model.record import ModelRecord, RecordedFile, read_record, write_record
 
 _PARTIAL = ".partial"
+_WAITING = Words(
+    "Waiting for another process, which is preparing the base model",
+    tr="Temel modeli hazırlayan başka bir işlem bekleniyor",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class CacheEntry:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            progress.start("Waiting for another process, which is preparing the base model", None)
+            progress.start(_WAITING, None)
             lock.acquire()
             progress.finish()
         try:

@@ -53,7 +53,14 @@ def _disk_full(directory: Path, *, free: int, needed_bytes: int) -> BaseModelUna
         f"The disk is too full to prepare the base model: {free:,} bytes are free at {directory} "
         f"and {needed_bytes:,} are needed.",
         remedy="Free some room, or set TURKISH_AI_CACHE_DIR to a directory on another disk.",
+        message_tr=f"Temel modeli hazırlamak için diskte yeterli yer yok: {directory} için {_dotted(free)} bayt boş, "
+        f"{_dotted(needed_bytes)} bayt gerekiyor.",
+        remedy_tr="Yer açın ya da TURKISH_AI_CACHE_DIR ile başka bir diskte bir klasör gösterin.",
     )
+
+
+def _dotted(n: int) -> str:
+    return f"{n:,}".replace(",", ".")
 
 
 def write_durably(path: Path, content: bytes) -> None:

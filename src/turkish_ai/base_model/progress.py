@@ -6,7 +6,7 @@ nothing of what is counted: every number is bytes.
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBars
@@ -16,11 +16,31 @@ _LINE_EVERY_S = 5.0
 _LINE_EVERY_RATIO = 0.1
 
 
+Language = Literal["tr", "en"]
+
+
+class Words(str):
+    """A short sentence for people: in English, for logs and machines, with the Turkish one at hand."""
+
+    tr: str
+
+    def __new__(cls, en: str, *, tr: str) -> "Words":
+        made = super().__new__(cls, en)
+        made.tr = tr
+        return made
+
+
+def said(text: str, language: Language) -> str:
+    """`text` in `language`, if it is to be had there."""
+    return text.tr if language == "tr" and isinstance(text, Words) else text
+
+
 class Progress(Protocol):
     """One stage at a time. Starting a stage ends the one before it."""
 
     def start(self, stage: str, total: int | None) -> None:
-        """`stage` is a short sentence for people; `total` is in bytes, None when nobody can know it.
+        """`stage` is a short sentence for people, `Words` for those who read Turkish; `total` is in bytes, None when
+        nobody can know it.
 
         Starting the open stage again gives it a total that has become known, and counts from zero.
         """
@@ -50,8 +70,11 @@ class LineProgress:
     Between them one every 5 s or 10 %, whichever comes later; without a total one every 5 s.
     """
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, language: Language = "en", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
+        self._language: Language = language
         self._clock = clock
         self._stage: str | None = None
         self._total: int | None = None
@@ -67,7 +90,7 @@ class LineProgress:
         self.finish()
         self._stage, self._total, self._done, self._said_bytes = stage, total, 0, 0
         self._started_s = self._said_s = self._clock()
-        self._say(f"{stage} ({_size(total)})" if total else stage)
+        self._say(f" ({_size(total)})" if total else "")
 
     def advance(self, n: int) -> None:
         self._done += n
@@ -78,26 +101,34 @@ class LineProgress:
             return
         self._said_s, self._said_bytes = now_s, self._done
         if self._total:
-            self._say(f"{self._stage}: {min(100, 100 * self._done // self._total)} % of {_size(self._total)}")
+            percent, size = min(100, 100 * self._done // self._total), _size(self._total)
+            self._say(f": %{percent} ({size})" if self._language == "tr" else f": {percent} % of {size}")
         else:
-            self._say(f"{self._stage}: {_size(self._done)}")
+            self._say(f": {_size(self._done)}")
 
     def finish(self) -> None:
         if self._stage is not None:
-            done = f"{_size(self._done)} in " if self._done else ""
-            self._say(f"{self._stage}: {done}{self._clock() - self._started_s:.1f} s")
+            took = f"{self._clock() - self._started_s:.1f}"
+            if self._language == "tr":
+                done = f"{_size(self._done)}, " if self._done else ""
+                self._say(f": {done}{took.replace('.', ',')} sn")
+            else:
+                done = f"{_size(self._done)} in " if self._done else ""
+                self._say(f": {done}{took} s")
             self._stage = None
 
     def _say(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        assert self._stage is not None
+        self._stream.write(f"{said(self._stage, self._language)}{text}\n")
         self._stream.flush()
 
 
 class RichProgress:
     """A bar for a terminal."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, language: Language = "en") -> None:
         self._stream = stream
+        self._language: Language = language
         self._stage: str | None = None
         self._bars: RichBars | None = None
         self._task: TaskID | None = None
@@ -121,7 +152,7 @@ class RichProgress:
         ]
         self._bars = RichBars(*columns, console=Console(file=self._stream))
         self._bars.start()
-        self._task = self._bars.add_task(stage, total=total)
+        self._task = self._bars.add_task(said(stage, self._language), total=total)
 
     def advance(self, n: int) -> None:
         if self._bars is not None and self._task is not None:
@@ -133,9 +164,11 @@ class RichProgress:
             self._bars = self._task = None
 
 
-def progress_for(stream: TextIO) -> Progress:
-    """Bars on a terminal, plain lines anywhere else."""
-    return RichProgress(stream) if stream.isatty() else LineProgress(stream)
+def progress_for(stream: TextIO, *, language: Language | None = None) -> Progress:
+    """Bars on a terminal, plain lines anywhere else; in English unless Turkish is asked for."""
+    if stream.isatty():
+        return RichProgress(stream, language=language or "en")
+    return LineProgress(stream, language=language or "en")
 
 
 def _size(n: int) -> str:

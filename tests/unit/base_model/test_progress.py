@@ -3,7 +3,7 @@
 import io
 from typing import TextIO, cast
 
-from turkish_ai.base_model import LineProgress, RichProgress, progress_for
+from turkish_ai.base_model import LineProgress, RichProgress, Words, progress_for
 
 
 class Terminal(io.StringIO):
@@ -84,6 +84,27 @@ def test_a_total_that_becomes_known_later_does_not_start_the_stage_anew() -> Non
     bar.advance(2_000_000)
     bar.finish()
     assert "2.0/2.0 MB" in terminal.getvalue()
+
+
+def test_those_who_read_turkish_are_told_in_turkish() -> None:
+    stream, clock = io.StringIO(), Clock()
+    progress = progress_for(stream, language="tr")
+    assert isinstance(progress, LineProgress)
+    progress = LineProgress(stream, language="tr", clock=clock)
+    progress.start(Words("Copying", tr="Kopyalanıyor"), 100_000_000)
+    clock.now_s += 6
+    progress.advance(50_000_000)
+    progress.finish()
+    assert stream.getvalue().splitlines() == [
+        "Kopyalanıyor (100 MB)",
+        "Kopyalanıyor: %50 (100 MB)",
+        "Kopyalanıyor: 50 MB, 6,0 sn",
+    ]
+    terminal = Terminal()
+    bar = progress_for(cast(TextIO, terminal), language="tr")
+    bar.start(Words("Copying", tr="Kopyalanıyor"), None)
+    bar.finish()
+    assert "Kopyalanıyor" in terminal.getvalue()
 
 
 def test_a_terminal_gets_a_bar_and_anything_else_plain_lines() -> None:
