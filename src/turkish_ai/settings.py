@@ -243,7 +243,9 @@ class DeploymentConfig(Section):
 class HardwareConfig(Section):
     """What `turkish-ai doctor` asks of a machine."""
 
-    min_memory_mib: Annotated[int, Field(ge=1)]
+    min_memory_mib: Annotated[int, Field(ge=1)] = Field(
+        description="For the server without its key-value memory (inference.embedded.kv_cache_mib)."
+    )
     min_disk_mib: Annotated[int, Field(ge=1)] = Field(
         description="Free, for the first start's download and conversion."
     )
@@ -504,7 +506,7 @@ def load_settings(env: Mapping[str, str] | None = None, **overrides: Any) -> Set
         "host": ours.get("HOST", config.deployment.host),
         "port": ours.get("PORT", config.deployment.http_port),
         "admin_key": ours.get("ADMIN_KEY"),
-        "language": ours.get("LANG"),
+        "language": ours["LANG"].casefold() if "LANG" in ours else None,
     }
     values |= {k.lower(): ours[k] for k in ("LOG_LEVEL", "LOG_FORMAT") if k in ours}
     values |= {k: v for k, v in overrides.items() if v is not None}

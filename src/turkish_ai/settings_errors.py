@@ -39,6 +39,10 @@ _TR = {
 """pydantic's kinds of findings; one that is not here is said in English."""
 
 
+_VARIABLES = {"language": "LANG"}
+"""Fields that are not called as their variable is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
     tr: str
@@ -64,7 +68,7 @@ def explain(
 def _finding(finding: Any, *, prefix: str, known: Mapping[tuple[str, ...], Sequence[str]]) -> Explained:
     place = ".".join(str(part) for part in finding["loc"])
     if prefix:
-        place = prefix + place.upper()
+        place = prefix + _VARIABLES.get(place, place.upper())
     en, tr = _what_is_allowed(finding, known)
     shown = finding["type"] not in ("missing", "value_error")
     value = _short(finding["input"]) if shown else ""
@@ -95,6 +99,7 @@ def _what_is_allowed(finding: Any, known: Mapping[tuple[str, ...], Sequence[str]
         # pydantic writes the values as Python does, and the file is JSON.
         context["expected"] = re.sub(r"\b(True|False)\b", lambda found: found[0].lower(), context["expected"])
         english = f"Input should be {context['expected']}"
+        context["expected"] = context["expected"].replace(" or ", " ya da ")
     if kind in _TR:
         return english, _TR[kind].format(**context)
     return english, english

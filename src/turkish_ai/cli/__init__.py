@@ -7,39 +7,43 @@ cannot be read, 130 stopped with Ctrl-C.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from typer.exceptions import Abort, TyperException
 
 from turkish_ai.cli import texts
 from turkish_ai.cli.application import NAME, build_app
 from turkish_ai.cli.arguments import read_arguments
-from turkish_ai.cli.language import Language, Speaker, choose_language
+from turkish_ai.cli.language import Speaker, choose_language, locale_language
+from turkish_ai.cli.problem import line
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.cli.wording import usage_error
 from turkish_ai.errors import SettingsError, TurkishAiError
 
 FAILED, UNREADABLE, STOPPED = 1, 2, 130
+COMPLETE_VARIABLE = "_TURKISH_AI_COMPLETE"
+"""Set by the shell's completion script."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code. `argv` is without the program's name, None is the process's own."""
     _write_whatever_the_encoding()
     arguments = read_arguments(sys.argv[1:] if argv is None else argv)
-    language: Language = "en"
     problem: SettingsError | None = None
     try:
         # Settings are not asked: reading them takes 0.15 s that `--help` must not pay, and may fail.
         language = choose_language(asked=arguments.language, env=os.environ)
     except SettingsError as error:
-        problem = error
+        problem, language = error, locale_language(os.environ)
     terminal = Terminal(Speaker(language))
 
     def work() -> int:
-        if problem is not None:
+        if problem is not None and not _is_asked_for_help(arguments.line, os.environ):
             raise problem
         code = build_app(terminal)(args=list(arguments.line), prog_name=NAME, standalone_mode=False)
-        return code if isinstance(code, int) else 0  # Typer turns Ctrl-C into 130 and `typer.Exit` into its code
+        if code == STOPPED and not terminal.has_said_stopped:
+            raise KeyboardInterrupt  # Typer makes 130 of it without a word
+        return code if isinstance(code, int) else 0  # and `typer.Exit` is its code
 
     return _guarded(work, terminal, debug=arguments.debug)
 
@@ -57,7 +61,7 @@ def _guarded(work: Callable[[], int], terminal: Terminal, *, debug: bool) -> int
     except TurkishAiError as error:
         if debug:
             raise
-        terminal.note(_one_line(error, say))
+        terminal.note(line(error, say))
         return FAILED
     except (KeyboardInterrupt, Abort):
         terminal.note(say(texts.INTERRUPTED))
@@ -78,12 +82,14 @@ def _guarded(work: Callable[[], int], terminal: Terminal, *, debug: bool) -> int
         return FAILED
 
 
-def _one_line(error: TurkishAiError, say: Speaker) -> str:
-    message = " ".join(str(error).split())
-    kind = texts.ERROR_KINDS.get(error.code)
-    if kind is None:
-        return say(texts.ERROR, error=message)
-    return say(texts.ERROR_OF_KIND, kind=say(kind), error=message)
+def _is_asked_for_help(words: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Help, the version, the doctor and the shell's completion work with a wrong setting too."""
+    return bool(
+        not words
+        or {"--help", "-h", "--version"} & set(words)
+        or next((word for word in words if not word.startswith("-")), None) == "doctor"
+        or COMPLETE_VARIABLE in env
+    )
 
 
 def _write_whatever_the_encoding() -> None:

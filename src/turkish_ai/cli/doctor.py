@@ -13,6 +13,7 @@ import typer
 from turkish_ai.cli import texts
 from turkish_ai.cli.language import Speaker
 from turkish_ai.cli.machine import AdapterFacts, Facts, PortFacts, ProjectFacts
+from turkish_ai.cli.problem import parts
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.cli.wording import command_class
 from turkish_ai.errors import AdapterNotFound, SettingsError, TurkishAiError
@@ -74,7 +75,7 @@ def _judge(facts: Facts, say: Speaker) -> Iterator[Finding]:
         yield Finding(
             check="configuration",
             level="problem",
-            text=facts.settings_error.message,
+            text=parts(facts.settings_error, say)[0],
             remedy=_remedy(facts.settings_error, say(texts.CONFIG_BAD_REMEDY), say),
         )
         return
@@ -110,7 +111,7 @@ def _torch(facts: Facts, say: Speaker) -> Finding:
 
 
 def _memory(facts: Facts, project: ProjectFacts, say: Speaker) -> Finding:
-    needed = project.min_memory_mib
+    needed = project.needed_memory_mib
     figures = {
         "total": say.number(facts.memory_mib),
         "available": say.number(facts.memory_available_mib),
@@ -144,7 +145,7 @@ def _folders(project: ProjectFacts, say: Speaker) -> Iterator[Finding]:
 def _base_model(project: ProjectFacts, say: Speaker) -> Finding:
     model = project.base_model
     if model.error is not None:
-        return _problem("base_model", model.error.message, _remedy(model.error, say(texts.BASE_BAD_REMEDY), say))
+        return _problem("base_model", parts(model.error, say)[0], _remedy(model.error, say(texts.BASE_BAD_REMEDY), say))
     if model.path is None:
         text = say(texts.BASE_MISSING, source=model.source)
         return _warning("base_model", text, say(texts.BASE_MISSING_REMEDY))
@@ -157,7 +158,7 @@ def _base_model(project: ProjectFacts, say: Speaker) -> Finding:
 def _router(project: ProjectFacts, say: Speaker) -> Finding:
     router = project.router
     if router.error is not None:
-        text = say(texts.ROUTER_BAD, reason=router.error.message)
+        text = say(texts.ROUTER_BAD, reason=parts(router.error, say)[0])
         return _problem("router", text, _remedy(router.error, say(texts.ROUTER_BAD_REMEDY), say))
     if router.version is None:
         return _warning("router", say(texts.ROUTER_MISSING), say(texts.ROUTER_MISSING_REMEDY))
@@ -177,7 +178,7 @@ def _adapter(adapter: AdapterFacts, say: Speaker) -> Finding:
         text = say(texts.ADAPTER_ABSENT, sector=adapter.sector)
         return _problem(check, text, say(texts.ADAPTER_ABSENT_REMEDY, id=adapter.sector))
     if adapter.error is not None:
-        text = say(texts.ADAPTER_BAD, sector=adapter.sector, reason=adapter.error.message)
+        text = say(texts.ADAPTER_BAD, sector=adapter.sector, reason=parts(adapter.error, say)[0])
         return _problem(check, text, _remedy(adapter.error, say(texts.ADAPTER_BAD_REMEDY, id=adapter.sector), say))
     fine = texts.ADAPTER_FINE if adapter.proven else texts.ADAPTER_UNPROVEN
     return _ok(check, say(fine, sector=adapter.sector, version=adapter.version))
@@ -198,8 +199,9 @@ def _port(port: PortFacts, say: Speaker) -> Finding:
 
 
 def _remedy(error: TurkishAiError, general: str, say: Speaker) -> str:
-    """An error's own remedy is closer to the point, and in English."""
-    return error.remedy or general if say.language == "en" else general
+    """An error's own remedy is closer to the point, where it has one in the person's language."""
+    own = error.remedy if say.language == "en" else error.remedy_tr
+    return own or general
 
 
 def _ok(check: str, text: str) -> Finding:

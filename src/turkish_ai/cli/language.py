@@ -59,11 +59,17 @@ def choose_language(*, asked: str | None, env: Mapping[str, str]) -> Language:
             return language
     if configured := env.get(LANGUAGE_VARIABLE):
         for language in LANGUAGES:
-            if configured == language:
+            if configured.casefold() == language:
                 return language
         raise SettingsError(
             f"{LANGUAGE_VARIABLE} is {configured!r}; allowed are {' and '.join(LANGUAGES)}.",
             remedy="Set one of them, or leave it out: then the locale decides.",
+            message_tr=f"{LANGUAGE_VARIABLE} {configured!r}; olabilecekler: {' ve '.join(LANGUAGES)}.",
+            remedy_tr="Birini yazın ya da boş bırakın: o zaman sistemin dili kullanılır.",
         )
+    return locale_language(env)
+
+
+def locale_language(env: Mapping[str, str]) -> Language:
     locale = next((value for name in _LOCALE_VARIABLES if (value := env.get(name))), "")
     return "tr" if locale.partition(".")[0].partition("_")[0] == "tr" else "en"

@@ -23,7 +23,7 @@ from turkish_ai.errors import BaseModelUnavailable, DataError, TurkishAiError
 
 if TYPE_CHECKING:
     from turkish_ai.cli.adapters import Reading
-    from turkish_ai.settings import Settings
+    from turkish_ai.settings import ModelConfig, Settings
 
 _MIB = 1024 * 1024
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -89,7 +89,7 @@ class ProjectFacts:
     """What depends on the settings."""
 
     config_path: Path
-    min_memory_mib: int
+    needed_memory_mib: int
     min_disk_mib: int
     cache: FolderFacts
     data: FolderFacts
@@ -134,7 +134,7 @@ def _project(settings: "Settings") -> ProjectFacts:
     base_model = _base_model(settings)
     return ProjectFacts(
         config_path=settings.config_path,
-        min_memory_mib=settings.config.hardware.min_memory_mib,
+        needed_memory_mib=needed_memory_mib(settings.config),
         min_disk_mib=settings.config.hardware.min_disk_mib,
         cache=look_at_folder(settings.cache_dir),
         data=look_at_folder(settings.data_dir),
@@ -143,6 +143,11 @@ def _project(settings: "Settings") -> ProjectFacts:
         router=_router(settings),
         port=look_at_port(settings.host, settings.port),
     )
+
+
+def needed_memory_mib(config: "ModelConfig") -> int:
+    """What the server takes beside its key-value memory, and that memory as it is configured."""
+    return config.hardware.min_memory_mib + config.inference.embedded.kv_cache_mib
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
@@ -200,9 +205,11 @@ def look_at_folder(path: Path) -> FolderFacts:
 def look_at_port(host: str, port: int, *, patience_s: float = _HEALTH_S) -> PortFacts:
     if port == 0:
         return PortFacts(host=host, port=port, state="free")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        # As the server does it, so that the two cannot disagree.
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        dual = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+        socket.create_server(address, family=family, dualstack_ipv6=dual).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             return PortFacts(host=host, port=port, state="unusable", detail=error.strerror or str(error))

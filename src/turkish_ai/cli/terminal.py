@@ -19,6 +19,8 @@ class Terminal:
 
     def __init__(self, say: Speaker) -> None:
         self.say = say
+        self.has_said_stopped = False
+        """Whether a command has told by itself that Ctrl-C ended it."""
 
     @property
     def shows_colours(self) -> bool:

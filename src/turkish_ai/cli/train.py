@@ -71,6 +71,7 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             )
         except TrainingStopped as stopped:
             terminal.note(say(texts.TRAIN_STOPPED, sector=stopped.sector, step=stopped.step, steps=stopped.steps))
+            terminal.has_said_stopped = True
             raise typer.Exit(_STOPPED) from None
         if as_json:
             terminal.json([report_object(report) for report in reports], indent=2)

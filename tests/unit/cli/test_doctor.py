@@ -23,12 +23,14 @@ from turkish_ai.cli.machine import (
     TorchFacts,
     look_at_folder,
     look_at_port,
+    needed_memory_mib,
 )
 from turkish_ai.errors import AdapterNotFound, AdapterRefused, BaseModelUnavailable, DataError, SettingsError
+from turkish_ai.settings import load_settings
 
 PROJECT = ProjectFacts(
     config_path=Path("/p/configs/model_config.json"),
-    min_memory_mib=4096,
+    needed_memory_mib=4096,
     min_disk_mib=4096,
     cache=FolderFacts(path=Path("/c"), closed=None, free_mib=50_000),
     data=FolderFacts(path=Path("/d"), closed=None, free_mib=50_000),
@@ -263,6 +265,26 @@ def test_the_command_survives_settings_that_cannot_be_read(
     monkeypatch.setenv("TURKISH_AI_PROT", "1")
     assert main(["doctor"]) == 1
     assert "TURKISH_AI_PROT" in capsys.readouterr().out
+
+
+def test_a_wrong_setting_and_a_wrong_base_model_are_told_in_turkish() -> None:
+    error = SettingsError("X is wrong.", remedy="Mend it.", message_tr="X yanlış.", remedy_tr="Düzeltin.")
+    finding = judge(replace(HEALTHY, settings_error=error, project=None), Speaker("tr"))[-1]
+    assert (finding.text, finding.remedy) == ("X yanlış.", "Düzeltin.")
+    model = BaseModelUnavailable("no config.json", remedy="Mend it.", message_tr="config.json yok")
+    facts = project(base_model=BaseModelFacts(source="x", error=model))
+    finding = found(judge(facts, Speaker("tr")), "base_model")
+    assert finding.text == "config.json yok"
+    assert finding.remedy is not None
+    assert "TURKISH_AI_BASE_MODEL" in finding.remedy
+
+
+def test_less_key_value_memory_needs_less_memory() -> None:
+    config = load_settings({}).config
+    embedded = config.inference.embedded.model_copy(update={"kv_cache_mib": 1})
+    smaller = config.model_copy(update={"inference": config.inference.model_copy(update={"embedded": embedded})})
+    assert needed_memory_mib(config) == 4096
+    assert needed_memory_mib(smaller) == 3073
 
 
 # --- looking --------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from turkish_ai.errors import SettingsError
         (None, {"LC_ALL": "", "LANG": "tr_TR.UTF-8"}, "tr"),
         (None, {"TURKISH_AI_LANG": "en", "LC_ALL": "tr_TR.UTF-8"}, "en"),
         (None, {"TURKISH_AI_LANG": "tr", "LC_ALL": "C"}, "tr"),
+        (None, {"TURKISH_AI_LANG": "TR", "LC_ALL": "C"}, "tr"),
         ("tr", {"TURKISH_AI_LANG": "en"}, "tr"),
         ("de", {"LANG": "tr_TR.UTF-8"}, "tr"),
     ],

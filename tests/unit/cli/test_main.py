@@ -77,8 +77,48 @@ def test_a_wrong_language_variable_is_an_error_and_not_silently_english(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TURKISH_AI_LANG", "fr")
-    assert main(["--help"]) == 1
+    assert main(["classify", "kargo"]) == 1
     assert "TURKISH_AI_LANG is 'fr'" in capsys.readouterr().err
+    monkeypatch.setenv("LANG", "tr_TR.UTF-8")
+    assert main(["classify", "kargo"]) == 1
+    assert "TURKISH_AI_LANG 'fr'; olabilecekler: tr ve en." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [["--help"], ["--version"], ["serve", "--help"], []])
+def test_help_and_version_answer_with_a_wrong_language_variable_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: list[str]
+) -> None:
+    monkeypatch.setenv("TURKISH_AI_LANG", "fr")
+    assert main(line) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_doctor_lists_a_wrong_language_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURKISH_AI_LANG", "fr")
+    monkeypatch.setenv("LANG", "tr_TR.UTF-8")
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "✗ TURKISH_AI_LANG: olabilecekler: 'tr' ya da 'en'" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PORT", "99999", "TURKISH_AI_PORT 99999; 0 ile 65535 arasında olmalı."),
+        ("FOO", "1", "TURKISH_AI_FOO diye bir ortam değişkeni tanınmıyor. Tanınanlar: TURKISH_AI_CONFIG"),
+        ("PORT", "http", "TURKISH_AI_PORT: tam sayı olmalı"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_turkish_to_those_who_read_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"TURKISH_AI_{name}", value)
+    assert main(["--lang", "tr", "config", "check"]) == 1
+    assert capsys.readouterr().err.startswith(f"Hata (ayar): {said}")
+    assert main(["--lang", "tr", "doctor"]) == 1
+    assert said.partition(". ")[0] in capsys.readouterr().out
 
 
 def test_an_error_that_nobody_foresaw_is_one_line_too(
