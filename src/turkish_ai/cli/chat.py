@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from turkish_ai.cli import texts
+from turkish_ai.cli.language import Speaker
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.cli.wording import command_class
 from turkish_ai.errors import EngineUnavailable
@@ -48,7 +49,7 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
     ) -> None:
         asked: str | None = None
         if question or as_json or not terminal.is_asked_by_a_person:
-            asked = " ".join(question) if question else sys.stdin.read()
+            asked = " ".join(question) if question else sys.stdin.read() if sys.stdin is not None else ""
             asked = asked.strip()
             if not asked:
                 context.fail(say(texts.CHAT_NOTHING_ASKED))
@@ -65,14 +66,15 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
 @contextmanager
 def _server(url: str | None, terminal: Terminal) -> "Iterator[ChatClient]":
     """The server at `url`, or at the configured address; where none is and none was asked for, one of our own."""
-    from turkish_ai.cli.chat_client import ChatClient
+    from turkish_ai.cli.chat_client import ChatClient, no_server
+    from turkish_ai.cli.machine import url_at
 
     settings = None
     if url is None:
         from turkish_ai.settings import load_settings
 
         settings = load_settings()
-        url = _configured_url(settings)
+        url = url_at(settings.host, settings.port)
     elif "://" not in url:
         url = f"http://{url}"
     client = ChatClient(url)
@@ -84,7 +86,7 @@ def _server(url: str | None, terminal: Terminal) -> "Iterator[ChatClient]":
     finally:
         client.close()
     if settings is None:
-        raise EngineUnavailable(f"No server answers at {url}.", remedy="Start one: turkish-ai serve.")
+        raise no_server(url)
     with _own_server(settings, instead_of=url, terminal=terminal) as client:
         yield client
 
@@ -102,7 +104,11 @@ def _own_server(settings: "Settings", *, instead_of: str, terminal: Terminal) ->
         url = url_of(listener)
         terminal.note(say(texts.CHAT_STARTING, url=instead_of, local=url))
         # Here rather than in the server's thread: Ctrl-C ends it.
-        ensure_base_model(base_model_source(settings), cache_dir=settings.cache_dir, progress=progress_for(sys.stderr))
+        ensure_base_model(
+            base_model_source(settings),
+            cache_dir=settings.cache_dir,
+            progress=progress_for(sys.stderr, language=say.language),
+        )
         from turkish_ai import logs  # the server's imports, only paid where one is started
         from turkish_ai.app import create_app
 
@@ -116,23 +122,36 @@ def _own_server(settings: "Settings", *, instead_of: str, terminal: Terminal) ->
                 client.close()
 
 
-def _configured_url(settings: "Settings") -> str:
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # read, not bound
-    host = everywhere.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-
-
 def _wait_until_ready(client: "ChatClient", terminal: Terminal) -> None:
     """Raises EngineUnavailable when the server says that it will not become ready."""
+    from turkish_ai.cli.chat_client import Unanswered
+
     told = False
-    while (standing := client.standing()) is None or standing.phase != "ready":
+    while True:
+        try:
+            standing = client.standing()
+        except Unanswered:  # it loads, and has answered before
+            continue
+        if standing is not None and standing.phase == "ready":
+            return
         if standing is None or standing.phase in ("dead", "draining"):
-            detail = standing.detail if standing else "it went away"
-            raise EngineUnavailable(f"The server at {client.url} does not answer questions: {detail}.")
+            detail, detail_tr = (standing.detail, standing.detail) if standing else ("it went away", "kapandı")
+            raise EngineUnavailable(
+                f"The server at {client.url} does not answer questions: {detail}.",
+                message_tr=f"{client.url} adresindeki sunucu soruları yanıtlamıyor: {detail_tr}.",
+            )
         if not told:
             told = True
-            terminal.note(terminal.say(texts.CHAT_WAITING, url=client.url, detail=standing.detail))
+            terminal.note(
+                terminal.say(texts.CHAT_WAITING, url=client.url, detail=_phase(standing.detail, terminal.say))
+            )
         time.sleep(_POLL_S)
+
+
+def _phase(detail: str, say: Speaker) -> str:
+    if say.language == "en":
+        return detail
+    return say(texts.CHAT_PHASES.get(detail.partition(":")[0], texts.CHAT_PHASE_OTHER))
 
 
 # --- one question, or many ------------------------------------------------------------------------------------------
@@ -142,8 +161,9 @@ def _answer_once(
     client: "ChatClient", question: str, *, model: str, max_tokens: int | None, as_json: bool, terminal: Terminal
 ) -> None:
     from turkish_ai.cli.chat_client import Ending, Origin
-    from turkish_ai.cli.conversation import describe, dim
+    from turkish_ai.cli.conversation import SectorNames, describe, dim
 
+    names = SectorNames(client, terminal.say)
     origin: Origin | None = None
     ending: Ending | None = None
     told: list[str] = []
@@ -153,7 +173,7 @@ def _answer_once(
                 case Origin():
                     origin = piece
                     if not as_json:
-                        terminal.note(dim(describe(piece, terminal.say)))
+                        terminal.note(dim(describe(piece, terminal.say, names)))
                 case Ending():
                     ending = piece
                 case _:

@@ -37,7 +37,9 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
         as_json: Annotated[bool, typer.Option("--json", help=say(texts.JSON_HELP))] = False,
         evidence: Annotated[bool, typer.Option("--evidence", help=say(texts.EVIDENCE_HELP))] = False,
     ) -> None:
-        if not text and terminal.is_asked_by_a_person:
+        if (not text and (sys.stdin is None or terminal.is_asked_by_a_person)) or (
+            text and not all(word.strip() for word in text)
+        ):
             context.fail(say(texts.CLASSIFY_NOTHING))
         from turkish_ai.cli.router import load_router
         from turkish_ai.cli.sectors import sector_name
@@ -45,7 +47,9 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
 
         settings = load_settings()
         router = load_router(settings)
+        found = False
         for asked in text or _lines():
+            found = True
             choice = router.choose(asked)
 
             def name(sector: str) -> str:
@@ -61,6 +65,8 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
                     terminal.result("  " + say(texts.CLASSIFY_EVIDENCE, words=", ".join(choice.evidence)))
                 if others:
                     terminal.result("  " + say(texts.CLASSIFY_ALSO, others=others))
+        if not found:
+            terminal.note(say(texts.CLASSIFY_NOTHING))
 
 
 def _counts(sector: str, probability: float, choice: SectorChoice) -> bool:

@@ -54,6 +54,8 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             raise SettingsError(
                 f"{path} {'is missing' if found is None else 'is out of date'}.",
                 remedy=f"Write it again: turkish-ai config schema > configs/{SCHEMA_FILE}",
+                message_tr=f"{path} {'yok' if found is None else 'güncel değil'}.",
+                remedy_tr=f"Yeniden yazın: turkish-ai config schema > configs/{SCHEMA_FILE}",
             )
         terminal.result(say(texts.SCHEMA_CURRENT, path=path))
 

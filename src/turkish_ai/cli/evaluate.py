@@ -89,7 +89,8 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
     ]
     catalog = AdapterCatalog(settings.adapters_dir, settings.config.adapter_folders)
     adapters = {name: catalog.find(name) for name in sectors}
-    engine = build_engine(settings, metrics=Metrics(sectors=SECTOR_IDS), progress=progress_for(sys.stderr))
+    progress = progress_for(sys.stderr, language=terminal.say.language)
+    engine = build_engine(settings, metrics=Metrics(sectors=SECTOR_IDS), progress=progress)
 
     async def ask(question: "RecallQuestion") -> str:
         request = GenerationRequest(

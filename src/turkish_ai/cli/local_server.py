@@ -58,12 +58,15 @@ def url_of(listener: socket.socket) -> str:
 
 def _wait_until_loaded(url: str, thread: threading.Thread) -> None:
     """Until it is ready, or will never be."""
-    from turkish_ai.cli.chat_client import ChatClient
+    from turkish_ai.cli.chat_client import ChatClient, Unanswered
 
     client = ChatClient(url)
     try:
         while thread.is_alive():
-            standing = client.standing()
+            try:
+                standing = client.standing()
+            except Unanswered:  # loading keeps the machine busy
+                continue
             if standing is not None and standing.phase in ("ready", "dead"):
                 return
             time.sleep(_POLL_S)

@@ -225,15 +225,20 @@ def _our_version(host: str, port: int, *, patience_s: float) -> str | None:
     """The version that a server of ours at that address says it has; None if it is not ours."""
     import httpx
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # read, not bound
     try:
         with httpx.Client(trust_env=False, timeout=patience_s) as client:
-            body = client.get(f"http://{f'[{host}]' if ':' in host else host}:{port}/health").json()
+            body = client.get(f"{url_at(host, port)}/health").json()
     except (httpx.HTTPError, ValueError):
         return None
     if not isinstance(body, dict) or body.get("status") not in ("alive", "dead") or "version" not in body:
         return None
     return str(body["version"])
+
+
+def url_at(host: str, port: int) -> str:
+    """Where somebody on this machine finds a server that listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # read, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 # --- the project ----------------------------------------------------------------------------------------------------

@@ -28,7 +28,9 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
 
         settings = load_settings()
         model_dir = ensure_base_model(
-            base_model_source(settings), cache_dir=settings.cache_dir, progress=progress_for(sys.stderr)
+            base_model_source(settings),
+            cache_dir=settings.cache_dir,
+            progress=progress_for(sys.stderr, language=say.language),
         )
         terminal.result(say(texts.SETUP_BASE, path=model_dir))
         from turkish_ai.routing.model import load_model

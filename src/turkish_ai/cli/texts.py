@@ -16,7 +16,7 @@ APP_EXAMPLES = Text(
     tr="""[bold]Örnekler[/bold]
 
 turkish-ai serve   [dim]sunucuyu başlatır; ilk açılışta modeli hazırlar[/dim]
-turkish-ai chat "Kredi kartı aidatımı nasıl iptal ederim?"   [dim]soruyu yanıtlar[/dim]
+turkish-ai chat "Kredi kartımı kaybettim, ne yapmalıyım?"   [dim]soruyu yanıtlar[/dim]
 turkish-ai classify "Kargom nerede kaldı?"   [dim]sektörünü bulur[/dim]
 turkish-ai doctor   [dim]bu bilgisayarda eksik olanı ve çözümünü söyler[/dim]
 
@@ -24,7 +24,7 @@ Bir komutun ayrıntısı: turkish-ai KOMUT --help""",
     en="""[bold]Examples[/bold]
 
 turkish-ai serve   [dim]start the server; the first start prepares the model[/dim]
-turkish-ai chat "Kredi kartı aidatımı nasıl iptal ederim?"   [dim]answer a question[/dim]
+turkish-ai chat "Kredi kartımı kaybettim, ne yapmalıyım?"   [dim]answer a question[/dim]
 turkish-ai classify "Kargom nerede kaldı?"   [dim]find its sector[/dim]
 turkish-ai doctor   [dim]say what is missing on this machine, and the remedy[/dim]
 
@@ -83,27 +83,40 @@ SERVE_MORE = Text(
 
 Ctrl-C ya da SIGTERM ile kapanır: süren yanıtlar tamamlanır, yenisi alınmaz.
 
+Kullanıcı hesabı yoktur. Başka makinelere --host ile açmadan önce önüne erişimi denetleyen bir ters vekil (reverse
+proxy) koyun.
+
 [bold]Örnekler[/bold]
 
 turkish-ai serve
-turkish-ai serve --host 0.0.0.0 --port 9000""",
+turkish-ai serve --port 9000""",
     en="""The page for browsers: http://127.0.0.1:8000 — the OpenAI-compatible API: http://127.0.0.1:8000/v1
 
 Ctrl-C or SIGTERM stops it: running answers end first, new ones are refused.
 
+There are no accounts. Before you open it to other machines with --host, put a proxy with access control before it.
+
 [bold]Examples[/bold]
 
 turkish-ai serve
-turkish-ai serve --host 0.0.0.0 --port 9000""",
+turkish-ai serve --port 9000""",
 )
 HOST_HELP = Text(
     tr="Dinlenecek adres; verilmezse TURKISH_AI_HOST ya da yapılandırma dosyası.",
     en="Address to listen on; left out: TURKISH_AI_HOST, else the configuration file.",
 )
-PORT_HELP = Text(
-    tr="Dinlenecek kapı (port); 0, boş olan birini seçer.", en="Port to listen on; 0 takes one that is free."
+PORT_HELP = Text(tr="Dinlenecek port; 0, boş olan birini seçer.", en="Port to listen on; 0 takes one that is free.")
+DATA_DIR_HELP = Text(
+    tr="Sunucunun yönetici anahtarı (admin_key) ile yarım kalan eğitimlerin durduğu klasör.",
+    en="Folder of the server's admin key (admin_key) and of unfinished trainings.",
 )
-DATA_DIR_HELP = Text(tr="Sunucunun durumunu tuttuğu klasör.", en="Folder where the server keeps its state.")
+ALREADY_RUNS = Text(
+    tr="Sunucu zaten çalışıyor: {url} (sürüm {version}).", en="The server already runs: {url} (version {version})."
+)
+ALREADY_RUNS_REMEDY = Text(
+    tr="İkincisi için başka bir port verin: `turkish-ai serve --port 9000` ya da `make serve PORT=9000`.",
+    en="For a second one give another port: `turkish-ai serve --port 9000` or `make serve PORT=9000`.",
+)
 FIRST_START = Text(
     tr="İlk açılış: temel model bir kez indirilip dönüştürülecek ({source}). Bu birkaç dakika sürer.",
     en="First start: the base model is downloaded and converted once ({source}). This takes a few minutes.",
@@ -122,9 +135,9 @@ Yazışırken: /yeni, /sektör, /yardım, /çık. Ctrl-C yanıtı keser, bir dah
 [bold]Örnekler[/bold]
 
 turkish-ai chat
-turkish-ai chat "Kasko yenilemede hasarsızlık indirimi ne olur?"
-turkish-ai chat --model healthcare "MR sonucum ne zaman çıkar?"
-echo "Fatura itirazı nereye yapılır?" | turkish-ai chat --json""",
+turkish-ai chat "Kredi kartımı kaybettim, ne yapmalıyım?"
+turkish-ai chat --model healthcare "Aldığım hastane randevusunu nasıl iptal edebilirim?"
+echo "Siparişim hâlâ gelmedi, ne yapmalıyım?" | turkish-ai chat --json""",
     en="""Connects to a running server; where there is none, it starts one for this session alone.
 
 While talking: /new, /sector, /help, /exit. Ctrl-C stops the answer, once more leaves.
@@ -132,12 +145,12 @@ While talking: /new, /sector, /help, /exit. Ctrl-C stops the answer, once more l
 [bold]Examples[/bold]
 
 turkish-ai chat
-turkish-ai chat "Kasko yenilemede hasarsızlık indirimi ne olur?"
-turkish-ai chat --model healthcare "MR sonucum ne zaman çıkar?"
-echo "Fatura itirazı nereye yapılır?" | turkish-ai chat --json""",
+turkish-ai chat "Kredi kartımı kaybettim, ne yapmalıyım?"
+turkish-ai chat --model healthcare "Aldığım hastane randevusunu nasıl iptal edebilirim?"
+echo "Siparişim hâlâ gelmedi, ne yapmalıyım?" | turkish-ai chat --json""",
 )
 QUESTION_HELP = Text(
-    tr="Soru. Verilmezse standart girdiden okunur; girdi bir uçbirimse yazışma başlar.",
+    tr="Soru. Verilmezse standart girdiden okunur; girdi bir terminalse yazışma başlar.",
     en="The question. Left out, it is read from standard input; on a terminal a conversation starts.",
 )
 URL_HELP = Text(
@@ -148,7 +161,7 @@ MODEL_HELP = Text(
     tr="auto (sektörü bulur), base, bir sektörün kimliği ya da sektör@sürüm.",
     en="auto (finds the sector), base, a sector's id, or sector@version.",
 )
-MAX_TOKENS_HELP = Text(tr="Yanıtın en fazla kaç belirteç olacağı.", en="Tokens of an answer at most.")
+MAX_TOKENS_HELP = Text(tr="Yanıtın en fazla kaç token olacağı.", en="Tokens of an answer at most.")
 CHAT_WELCOME = Text(
     tr="{url} · /yardım komutları gösterir, Ctrl-D çıkar.", en="{url} · /help shows the commands, Ctrl-D leaves."
 )
@@ -156,11 +169,25 @@ CHAT_PROMPT = Text(tr="siz> ", en="you> ")
 CHAT_ORIGIN = Text(tr="{sector} · güven {confidence} · {adapter}", en="{sector} · confidence {confidence} · {adapter}")
 CHAT_ORIGIN_ASKED = Text(tr="{sector} · {adapter}", en="{sector} · {adapter}")
 CHAT_ADAPTER = Text(tr="adaptör {name}@{version}", en="adapter {name}@{version}")
+CHAT_ORIGIN_FALLBACK = Text(
+    tr="{sector} · güven {confidence} · adaptörü yok, {who} yanıtlıyor",
+    en="{sector} · confidence {confidence} · it has no adapter, {who} answers",
+)
+CHAT_GENERAL = Text(tr="genel asistan", en="the general adapter")
+CHAT_BASE = Text(tr="temel model", en="the base model")
 CHAT_NO_ADAPTER = Text(tr="temel model", en="base model")
 CHAT_STOPPED = Text(tr="[yanıt kesildi; çıkmak için bir daha Ctrl-C]", en="[answer stopped; Ctrl-C once more to leave]")
 CHAT_CUT_SHORT = Text(
     tr="[yanıt sınırına ulaştı; --max-tokens ile artırılabilir]",
     en="[the answer reached its limit; --max-tokens raises it]",
+)
+CHAT_CUT_SHORT_HERE = Text(
+    tr="[yanıt sınırına ulaştı; sınır, yazışma `turkish-ai chat --max-tokens SAYI` ile başlatılınca artar]",
+    en="[the answer reached its limit; starting with `turkish-ai chat --max-tokens NUMBER` raises it]",
+)
+CHAT_FORGETS = Text(
+    tr="Yazışma modelin bağlamına sığmıyor; en eski soru ve yanıtlar unutuluyor. /yeni hepsini unutur.",
+    en="The conversation does not fit the model's context; its oldest turns are forgotten. /new forgets them all.",
 )
 CHAT_NEW = Text(tr="Yeni yazışma: öncekiler unutuldu.", en="A new conversation: what was said before is forgotten.")
 CHAT_COMMANDS = Text(
@@ -189,11 +216,33 @@ CHAT_WAITING = Text(
     tr="{url} adresindeki sunucu henüz hazır değil ({detail}); bekleniyor…",
     en="The server at {url} is not ready yet ({detail}); waiting …",
 )
+CHAT_PHASES: dict[str, Text] = {
+    "base model": Text(tr="temel model hazırlanıyor", en="preparing the base model"),
+    "loading the base model": Text(tr="temel model yükleniyor", en="loading the base model"),
+    "loading adapters": Text(tr="adaptörler yükleniyor", en="loading adapters"),
+}
+"""What a server that is loading says of itself at /ready, up to a colon."""
+CHAT_PHASE_OTHER = Text(tr="açılıyor", en="starting")
 CHAT_STARTING = Text(
     tr="{url} adresinde çalışan sunucu yok; bu oturum için {local} adresinde bir tane başlatılıyor…",
     en="No server answers at {url}; starting one at {local} for this session …",
 )
 CHAT_STARTED = Text(tr="Hazır ({seconds} sn).", en="Ready ({seconds} s).")
+REFUSALS_TR: dict[str, str] = {
+    "adapter_not_found": "{model!r} sektörünün bu sunucuda adaptörü yok. Sektörü soruya göre bulması için auto, temel "
+    "modelin kendisi için base ile sorun.",
+    "adapter_refused": "{model!r} adaptörü kullanılamıyor; nedenini `turkish-ai adapters verify` söyler.",
+    "adapter_memory_full": "Adaptör belleği dolu. Biraz sonra yeniden sorun.",
+    "context_length_exceeded": "Soru ve istenen yanıt modelin bağlamına sığmıyor. Soruyu kısaltın ya da daha küçük bir "
+    "--max-tokens verin.",
+    "model_not_found": "{model!r} diye bir model yok. Olabilecekler: auto, base, bir sektörün kimliği ya da "
+    "sektör@sürüm.",
+    "queue_full": "Sunucunun kuyruğu dolu. Biraz sonra yeniden sorun.",
+    "draining": "Sunucu kapanıyor, yeni soru almıyor.",
+    "engine_unavailable": "Sunucunun modeli yüklü değil. Biraz sonra yeniden sorun.",
+    "generation_failed": "Yanıt üretilirken bir hata oldu. Yeniden sorun.",
+}
+"""What a server's refusal means, by its code; in English the server's own words are shown."""
 CHAT_NOTHING_ASKED = Text(tr="Soru boş.", en="The question is empty.")
 
 # --- classify -------------------------------------------------------------------------------------------------------
@@ -293,10 +342,10 @@ COLUMN_SECTOR = Text(tr="Sektör", en="Sector")
 COLUMN_ID = Text(tr="Kimlik", en="Id")
 COLUMN_VERSION = Text(tr="Sürüm", en="Version")
 COLUMN_STATE = Text(tr="Durum", en="State")
-COLUMN_RANK = Text(tr="Kerte", en="Rank")
+COLUMN_RANK = Text(tr="Rank", en="Rank")
 COLUMN_MEMORY = Text(tr="Bellek", en="Memory")
 ADAPTER_THERE = Text(tr="var", en="there")
-ADAPTER_NONE = Text(tr="yok (temel model yanıtlar)", en="none (the base model answers)")
+ADAPTER_NONE = Text(tr="yok", en="none")
 ADAPTER_ABSENT = Text(
     tr="{sector} için ayarlanan adaptör yerinde yok", en="the adapter configured for {sector} is not there"
 )
@@ -304,8 +353,12 @@ ADAPTER_GOOD = Text(tr="sağlam", en="sound")
 ADAPTERS_SUMMARY = Text(
     tr="{good} adaptör sağlam, {refused} adaptör sorunlu.", en="{good} adapters are sound, {refused} are not."
 )
+ADAPTERS_SUMMARY_NONE = Text(
+    tr="{good} adaptör sağlam, {refused} adaptör sorunlu, {none} sektörün adaptörü yok.",
+    en="{good} adapters are sound, {refused} are not; {none} sectors have none.",
+)
 ADAPTERS_NO_BASE = Text(
-    tr="Adaptörler temel modele göre denetlenir, o ise hazır değil.",
+    tr="Adaptörler temel modele göre denetlenir; temel model henüz hazır değil.",
     en="Adapters are checked against the base model, which is not prepared.",
 )
 RUN_SETUP = Text(tr="Önce `turkish-ai setup` çalıştırın.", en="Run `turkish-ai setup` first.")
@@ -546,12 +599,12 @@ PORT_OURS = Text(
 )
 PORT_TAKEN = Text(tr="{host}:{port} başka bir programın kullanımında.", en="{host}:{port} is used by another program.")
 PORT_TAKEN_REMEDY = Text(
-    tr="O programı kapatın ya da `turkish-ai serve --port` (TURKISH_AI_PORT) ile başka bir kapı verin.",
+    tr="O programı kapatın ya da `turkish-ai serve --port` (TURKISH_AI_PORT) ile başka bir port verin.",
     en="Stop it, or give another port: `turkish-ai serve --port` (TURKISH_AI_PORT).",
 )
 PORT_UNUSABLE = Text(tr="{host}:{port} dinlenemiyor ({reason}).", en="{host}:{port} cannot be listened on ({reason}).")
 PORT_UNUSABLE_REMEDY = Text(
-    tr="`turkish-ai serve --host ... --port ...` ile bu makinenin bir adresini ve 1024'ten büyük bir kapı verin.",
+    tr="`turkish-ai serve --host ... --port ...` ile bu makinenin bir adresini ve 1024'ten büyük bir port verin.",
     en="Give an address of this machine and a port above 1024: `turkish-ai serve --host ... --port ...`.",
 )
 TORCH_CPU = Text(tr="torch {version} (işlemci için)", en="torch {version} (for processors)")

@@ -70,6 +70,42 @@ def test_no_server_at_the_given_url_is_an_error_and_starts_none(run: Run) -> Non
     assert "turkish-ai serve" in shown.stderr
 
 
+@pytest.mark.parametrize("given", ["http://[::1", "http://localhost:port"])
+def test_a_url_that_is_none_is_one_line(run: Run, given: str) -> None:
+    shown = run("--lang", "tr", "chat", "--url", given, "soru")
+    assert shown.returncode == 1
+    assert shown.stderr.count("\n") == 1
+    assert "bir URL değil" in shown.stderr
+
+
+def test_without_standard_input_there_is_no_question(environment: dict[str, str]) -> None:
+    for command, said in (("chat", "The question is empty"), ("classify", "There is no text to classify")):
+        ran = subprocess.run(
+            ["bash", "-c", f'"{sys.executable}" -m turkish_ai.cli {command} <&-'],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 2
+        assert said in ran.stderr
+
+
+def test_a_busy_server_is_not_replaced_by_another(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        shown = run("--lang", "tr", "chat", "soru", env={"TURKISH_AI_PORT": str(silent.getsockname()[1])})
+    assert shown.returncode == 1
+    assert "başlatılıyor" not in shown.stderr
+    assert "5 saniye içinde yanıt vermedi" in shown.stderr
+
+
+def test_in_english_the_sector_has_its_english_name(run: Run, chat_server: ChatServer) -> None:
+    shown = run("chat", "--url", f"{chat_server.url}/v1", "Kargom nerede?")
+    assert shown.stderr == "E-commerce · confidence 93% · adapter ecommerce@0123456789ab\n"
+
+
 def test_a_refusal_of_the_server_is_one_line_and_exit_code_1(run: Run, chat_server: ChatServer) -> None:
     chat_server.status = 404
     chat_server.refusal = {"error": {"message": "Model 'cooking' is not known here.", "code": "model_not_found"}}
@@ -223,8 +259,18 @@ def test_ctrl_c_ends_a_single_question_with_130(at_terminal: SitDown, chat_serve
         person.waits_for("Kargonuz")
         assert chat_server.holding.wait(_PATIENCE_S)
         person.press(b"\x03")
+        person.waits_for("Durduruldu.")
         assert person.leaves() == 130
         assert "Traceback" not in person.seen
+
+
+def test_ctrl_c_while_waiting_for_a_server_says_that_it_stopped(at_terminal: SitDown, chat_server: ChatServer) -> None:
+    chat_server.phase = "loading"
+    with at_terminal("chat", "--url", chat_server.url, "soru") as person:
+        person.waits_for("henüz hazır değil (açılıyor)")
+        person.press(b"\x03")
+        person.waits_for("Durduruldu.")
+        assert person.leaves() == 130
 
 
 def test_a_list_at_a_terminal_has_a_heading(at_terminal: SitDown) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.unit.cli.chat_server import DONE, ECOMMERCE, answer, chunk
-from turkish_ai.cli.chat_client import ChatClient, Ending, Origin, Piece
+from turkish_ai.cli.chat_client import ChatClient, Ending, Origin, Piece, Refused, Unanswered
 from turkish_ai.errors import EngineUnavailable, GenerationFailed, TurkishAiError
 from turkish_ai.messages import Message
 
@@ -90,6 +90,41 @@ def test_a_server_that_cannot_be_reached_is_an_error_with_a_remedy() -> None:
     assert client(refuse).standing() is None
     with pytest.raises(EngineUnavailable, match="turkish-ai serve"):
         ask(client(refuse))
+
+
+def test_a_server_that_listens_and_says_nothing_is_not_taken_for_none() -> None:
+    def be_silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("", request=request)
+
+    with pytest.raises(Unanswered, match="accepts connections and did not answer within 5 s"):
+        client(be_silent).standing()
+
+
+def test_what_speaks_no_http_is_a_stranger() -> None:
+    def babble(request: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("illegal status line", request=request)
+
+    with pytest.raises(EngineUnavailable, match="not this project's server"):
+        client(babble).standing()
+
+
+def test_the_apis_address_is_the_servers() -> None:
+    assert ChatClient("http://localhost:8000/v1").url == "http://localhost:8000"
+    assert ChatClient("http://localhost:8000/v1/").url == "http://localhost:8000"
+
+
+def test_what_is_no_url_is_refused() -> None:
+    with pytest.raises(EngineUnavailable, match=r"http://\[::1 is not a URL"):
+        ChatClient("http://[::1")
+
+
+def test_a_known_refusal_is_told_in_turkish_with_the_model_that_was_asked_for() -> None:
+    refusal = {"error": {"message": "Sector 'legal' has no adapter on this server.", "code": "adapter_not_found"}}
+    with pytest.raises(Refused) as refused:
+        ask(client(lambda _: httpx.Response(404, json=refusal)), model="legal")
+    assert refused.value.refusal == "adapter_not_found"
+    assert refused.value.message_tr is not None
+    assert refused.value.message_tr.startswith("'legal' sektörünün bu sunucuda adaptörü yok.")
 
 
 def test_a_stranger_on_the_port_is_not_taken_for_our_server() -> None:

@@ -45,3 +45,9 @@ def test_each_line_of_a_pipe_is_a_text_and_each_answer_a_line_of_json(run: Run) 
 def test_a_pipe_without_a_line_gives_nothing(run: Run) -> None:
     shown = run("classify", stdin="")
     assert (shown.returncode, shown.stdout) == (0, "")
+    assert "There is no text to classify" in shown.stderr
+
+
+def test_an_empty_text_has_no_sector(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", " "]) == 2
+    assert "There is no text to classify" in capsys.readouterr().err

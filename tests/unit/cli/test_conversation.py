@@ -2,11 +2,12 @@
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
-from turkish_ai.cli.chat_client import Ending, Origin, Piece, SectorCard
-from turkish_ai.cli.conversation import Conversation, describe
+from turkish_ai.cli.chat_client import Ending, Origin, Piece, Refused, SectorCard
+from turkish_ai.cli.conversation import Conversation, SectorNames, describe
 from turkish_ai.cli.language import Language, Speaker
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.errors import GenerationFailed
@@ -145,12 +146,48 @@ def test_a_question_that_got_no_answer_is_not_remembered(capsys: pytest.CaptureF
 
 def test_an_answer_that_reached_its_limit_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     converse(FakeClient([ORIGIN, "yarım", Ending(finish_reason="length", model="x", usage=None)]), ["anlat"])
-    assert "--max-tokens" in capsys.readouterr().out
+    assert "turkish-ai chat --max-tokens SAYI" in capsys.readouterr().out
+
+
+TOO_LONG = Refused("The prompt has 5,000 tokens.", refusal="context_length_exceeded", message_tr="Sığmıyor.")
+
+
+def test_a_conversation_that_is_full_forgets_its_oldest_turns_and_says_so_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fine = [ORIGIN, "Tamam.", ENDING]
+    client = FakeClient(fine, fine, [TOO_LONG], [TOO_LONG], fine, [TOO_LONG], fine)
+    converse(client, ["bir", "iki", "üç", "dört"])
+    assert [[text for role, text in messages if role == "user"] for messages, _ in client.asked] == [
+        ["bir"],
+        ["bir", "iki"],
+        ["bir", "iki", "üç"],
+        ["iki", "üç"],
+        ["üç"],
+        ["üç", "dört"],
+        ["dört"],
+    ]
+    err = capsys.readouterr().err
+    assert err.count("unutuluyor") == 1
+    assert "/yeni" in err
+    assert "Hata" not in err
+
+
+def test_a_question_that_is_too_long_alone_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient([ORIGIN, "Tamam.", ENDING], [TOO_LONG], [TOO_LONG])
+    converse(client, ["bir", "uzun", "iki"])
+    assert "Hata: Sığmıyor." in capsys.readouterr().err
+    assert client.asked[-1][0] == [("user", "iki")]
 
 
 def test_an_answer_is_described_by_sector_confidence_and_adapter_version() -> None:
-    assert describe(ORIGIN, Speaker("tr")) == "E-ticaret · güven %93 · adaptör ecommerce@0123456789ab"
-    assert describe(ORIGIN, Speaker("en")) == "E-ticaret · confidence 93% · adapter ecommerce@0123456789ab"
+    assert told(ORIGIN, "tr") == "E-ticaret · güven %93 · adaptör ecommerce@0123456789ab"
+    assert told(ORIGIN, "en") == "E-commerce · confidence 93% · adapter ecommerce@0123456789ab"
+
+
+def told(origin: Origin, language: Language) -> str:
+    say = Speaker(language)
+    return describe(origin, say, SectorNames(FakeClient(), say))
 
 
 def test_a_sector_that_was_asked_for_has_no_confidence() -> None:
@@ -164,11 +201,11 @@ def test_a_sector_that_was_asked_for_has_no_confidence() -> None:
         fallback=None,
         routed=False,
     )
-    assert describe(asked, Speaker("tr")) == "Genel · temel model"
+    assert told(asked, "tr") == "Genel · temel model"
 
 
-def test_a_fallback_says_why_the_base_model_answers() -> None:
-    fallback = {"code": "adapter_not_found", "message_tr": "Hukuk adaptörü yok.", "message_en": "No legal adapter."}
+def test_a_fallback_names_the_sector_the_confidence_and_who_answers() -> None:
+    fallback = {"code": "adapter_not_found", "sector": "healthcare", "message_tr": "x", "message_en": "x"}
     fallen = Origin(
         sector="general",
         sector_name="Genel",
@@ -179,5 +216,7 @@ def test_a_fallback_says_why_the_base_model_answers() -> None:
         fallback=fallback,
         routed=True,
     )
-    assert describe(fallen, Speaker("tr")) == "Hukuk adaptörü yok."
-    assert describe(fallen, Speaker("en")) == "No legal adapter."
+    assert told(fallen, "tr") == "Sağlık · güven %90 · adaptörü yok, temel model yanıtlıyor"
+    assert told(fallen, "en") == "Healthcare · confidence 90% · it has no adapter, the base model answers"
+    general = replace(fallen, adapter="general", version="0123456789ab")
+    assert told(general, "tr") == "Sağlık · güven %90 · adaptörü yok, genel asistan yanıtlıyor"
