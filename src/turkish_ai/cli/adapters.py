@@ -12,6 +12,7 @@ import typer
 
 from turkish_ai.cli import texts
 from turkish_ai.cli.language import Speaker
+from turkish_ai.cli.problem import sentence
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.cli.wording import command_class, group_class
 from turkish_ai.errors import AdapterError, AdapterNotFound, BaseModelUnavailable
@@ -25,14 +26,25 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What came of reading one sector's adapter: its rank and size, or the error that a request would get."""
+    """What came of reading one sector's adapter: its rank and size, or the error that a request would get.
+
+    `folder` is None where none is configured for the sector.
+    """
 
     sector: str
-    folder: str
+    folder: str | None
     version: str | None = None
     rank: int | None = None
     memory_bytes: int | None = None
     error: AdapterError | None = None
+
+    @property
+    def is_none(self) -> bool:
+        return self.folder is None
+
+    @property
+    def is_refused(self) -> bool:
+        return self.error is not None and not self.is_none
 
 
 def register(app: typer.Typer, terminal: Terminal) -> None:
@@ -74,7 +86,7 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             terminal.json([_reading_object(reading) for reading in readings], indent=2)
         else:
             _show_readings(readings, settings, terminal)
-        if any(reading.error is not None for reading in readings):
+        if any(reading.is_refused for reading in readings):
             raise typer.Exit(1)
 
     app.add_typer(group, rich_help_panel=say(texts.HEADING_MODELS))
@@ -93,7 +105,7 @@ def read_all(catalog: "AdapterCatalog", rules: "AdapterRules", *, only: Collecti
     for entry in catalog.entries():
         if (only and entry.sector not in only) or (not only and entry.folder is None):
             continue
-        folder, ref = entry.folder or "", entry.ref
+        folder, ref = entry.folder, entry.ref
         if ref is None:
             yield Reading(sector=entry.sector, folder=folder, error=entry.error)
             continue
@@ -128,7 +140,7 @@ def _show_entries(entries: "list[CatalogEntry]", settings: "Settings", terminal:
         if isinstance(entry.error, AdapterNotFound):
             state = say(texts.ADAPTER_NONE) if entry.folder is None else say(texts.ADAPTER_ABSENT, sector=entry.sector)
         elif entry.error is not None:
-            state = entry.error.message
+            state = sentence(entry.error, say)
         name = sector_name(entry.sector, config=settings.config, say=say)
         rows.append((entry.sector, name, entry.ref.version if entry.ref else "-", state))
     head = (texts.COLUMN_ID, texts.COLUMN_SECTOR, texts.COLUMN_VERSION, texts.COLUMN_STATE)
@@ -162,16 +174,18 @@ def _show_readings(readings: list[Reading], settings: "Settings", terminal: Term
         texts.COLUMN_STATE,
     )
     terminal.table([say(column) for column in head], rows)
-    refused = sum(reading.error is not None for reading in readings)
-    terminal.note(say(texts.ADAPTERS_SUMMARY, good=len(readings) - refused, refused=refused))
+    none = sum(reading.is_none for reading in readings)
+    refused = sum(reading.is_refused for reading in readings)
+    summary = texts.ADAPTERS_SUMMARY_NONE if none else texts.ADAPTERS_SUMMARY
+    terminal.note(say(summary, good=len(readings) - refused - none, refused=refused, none=none))
 
 
 def _state(reading: Reading, say: Speaker) -> str:
     if reading.error is None:
         return say(texts.ADAPTER_GOOD)
     if isinstance(reading.error, AdapterNotFound):
-        return say(texts.ADAPTER_ABSENT, sector=reading.sector)
-    return str(reading.error)
+        return say(texts.ADAPTER_NONE if reading.is_none else texts.ADAPTER_ABSENT, sector=reading.sector)
+    return sentence(reading.error, say)
 
 
 def _entry_object(entry: "CatalogEntry") -> dict[str, Any]:

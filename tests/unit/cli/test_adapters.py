@@ -47,7 +47,7 @@ def test_the_list_tells_what_is_there_lost_and_never_was(project: Path, capsys: 
     assert len(rows["healthcare"][2]) == 12
     assert rows["healthcare"][3] == "var"
     assert rows["ecommerce"][2:] == ["-", "ecommerce için ayarlanan adaptör yerinde yok"]
-    assert rows["legal"][2:] == ["-", "yok (temel model yanıtlar)"]
+    assert rows["legal"][2:] == ["-", "yok"]
 
 
 def test_the_list_in_json_has_the_hash_and_the_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +71,13 @@ def test_one_that_is_lost_fails_the_verification(project: Path, capsys: pytest.C
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2  # sectors that never had one are no failure
     assert "1 adapters are sound, 1 are not" in err
+
+
+def test_a_sector_that_never_had_one_is_said_to_have_none(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--lang", "tr", "adapters", "verify", "legal", "healthcare"]) == 0
+    out, err = capsys.readouterr()
+    assert "legal\tHukuk\t-\t-\t-\tyok" in out
+    assert err == "1 adaptör sağlam, 0 adaptör sorunlu, 1 sektörün adaptörü yok.\n"
 
 
 def test_one_that_was_made_for_another_base_fails_with_the_reason(
