@@ -6,7 +6,7 @@ known here stays English.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -24,9 +24,9 @@ _USAGE_TR = (
     ("COMMAND [ARGS]...", "KOMUT [ARGÜMANLAR]..."),
 )
 _USAGE_ERRORS_TR = (
-    (r"No such option: (\S+) \(Possible options: (.+)\)", r"\1 diye bir seçenek yok; \2 mi demek istediniz?"),
+    (r"No such option: (\S+) \(Possible options: (.+)\)", r"\1 diye bir seçenek yok. Şunu mu demek istediniz: \2?"),
     (r"No such option: (\S+)", r"\1 diye bir seçenek yok."),
-    (r"No such command '(.+?)'\. Did you mean (.+)\?", r"\1 diye bir komut yok; \2 mi demek istediniz?"),
+    (r"No such command '(.+?)'\. Did you mean (.+)\?", r"\1 diye bir komut yok. Şunu mu demek istediniz: \2?"),
     (r"No such command '(.+)'\.", r"\1 diye bir komut yok."),
     (r"Missing command\.", "Komut verilmedi."),
     (r"Missing (?:argument|option|parameter) '(.+)'\.(?s:.*)", r"\1 verilmedi."),
@@ -39,6 +39,28 @@ _USAGE_ERRORS_TR = (
     (r"Invalid value for '(.+?)': Input should be less than or equal to (.+)", r"\1 en çok \2 olabilir."),
     (r"Invalid value for '(.+?)': (.+)", r"\1 için geçersiz değer: \2"),
 )
+
+
+_TYPES: dict[str, tuple[str, str]] = {
+    "str": ("metin", "text"),
+    "int": ("sayı", "number"),
+    "dir": ("klasör", "folder"),
+    "file": ("dosya", "file"),
+    "path": ("yol", "path"),
+}
+"""Typer's names of types, in Turkish and English words."""
+
+
+class EnglishCommand(TyperCommand):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _show_types(self.get_params(ctx), "en")
+        super().format_help(ctx, formatter)
+
+
+class EnglishGroup(TyperGroup):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _show_types(self.get_params(ctx), "en")
+        super().format_help(ctx, formatter)
 
 
 class TurkishCommand(TyperCommand):
@@ -60,11 +82,11 @@ class TurkishGroup(TyperGroup):
 
 
 def command_class(language: Language) -> type[TyperCommand]:
-    return TurkishCommand if language == "tr" else TyperCommand
+    return TurkishCommand if language == "tr" else EnglishCommand
 
 
 def group_class(language: Language) -> type[TyperGroup]:
-    return TurkishGroup if language == "tr" else TyperGroup
+    return TurkishGroup if language == "tr" else EnglishGroup
 
 
 def usage_error(message: str, language: Language) -> str:
@@ -84,8 +106,33 @@ def _usage_in_turkish(usage: str) -> str:
     return usage
 
 
-def _put_into_turkish(options: Iterable[Any]) -> None:
+def _show_types(params: Iterable[Any], language: Language) -> None:
+    """`<number>` for what takes one; nothing beside a flag, which takes none, and an argument, whose name says it."""
+    for param in params:
+        param.display_type_rich = _shown_type(param, language)
+
+
+def _shown_type(param: Any, language: Language) -> Callable[..., str | None]:
+    typers = param.display_type_rich
+
+    def shown(ctx: Any) -> str | None:
+        if param.param_type_name == "argument" or getattr(param, "is_flag", False):
+            return None
+        found = typers(ctx=ctx)
+        if found is None or (known := re.match(r"<(?:list\[)?(\w+)", found)) is None:
+            return found
+        for name, (tr, en) in _TYPES.items():
+            if known[1].lower().startswith(name):
+                return f"<{tr if language == 'tr' else en}>"
+        return str(found)
+
+    return shown
+
+
+def _put_into_turkish(options: list[Any]) -> None:
     from typer import rich_utils  # 0.08 s of imports, which a help page pays anyway
+
+    _show_types(options, "tr")
 
     rich_utils.ARGUMENTS_PANEL_TITLE = "Argümanlar"
     rich_utils.OPTIONS_PANEL_TITLE = "Seçenekler"

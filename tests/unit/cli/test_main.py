@@ -1,5 +1,6 @@
 """The edge: what a person sees of an error, and the exit code that a script sees."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -156,6 +157,11 @@ def test_the_help_teaches_in_the_persons_language(run: Run) -> None:
     english = run("chat", "--help")
     for said in ("Usage: ", "Options", "Examples", "Connects to a running server", "QUESTION"):
         assert said in english.stdout
+    assert "<sayı> [x>=1]" in turkish.stdout
+    assert "<number> [x>=1]" in english.stdout
+    for page in (turkish.stdout, english.stdout):
+        assert "bool" not in page, "a flag takes no value"
+        assert "str" not in re.findall(r"<(\w+)", page)
 
 
 def test_without_a_command_the_help_is_shown(run: Run) -> None:
