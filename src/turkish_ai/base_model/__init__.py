@@ -7,6 +7,7 @@ numpy is loaded. Knows nothing of HTTP or engines.
 from turkish_ai.base_model.fingerprint import fingerprint
 from turkish_ai.base_model.preparation import ensure_base_model, installed_base_model
 from turkish_ai.base_model.progress import (
+    Language,
     LineProgress,
     Progress,
     RichProgress,
@@ -19,6 +20,7 @@ from turkish_ai.base_model.source import BaseModelSource
 
 __all__ = [
     "BaseModelSource",
+    "Language",
     "LineProgress",
     "Progress",
     "RichProgress",

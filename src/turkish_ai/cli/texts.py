@@ -307,16 +307,31 @@ TRAIN_OUT_HELP = Text(
     tr="Sonucun yazılacağı klasör; verilmezse adapters/.", en="Folder for the results; left out: adapters/."
 )
 TRAIN_TRAINED = Text(
-    tr="{sector}: eğitildi, ayrılmış verideki kayıp {before} → {after} ({epoch}/{epochs}. tur, {seconds} sn): {path}",
-    en="{sector}: trained, held-out loss {before} → {after} (epoch {epoch} of {epochs}, {seconds} s): {path}",
+    tr="{sector}: eğitildi ({epoch}/{epochs}. tur, {seconds} sn): {path}",
+    en="{sector}: trained (epoch {epoch} of {epochs}, {seconds} s): {path}",
 )
 TRAIN_UP_TO_DATE = Text(
-    tr="{sector}: güncel, ayrılmış verideki kayıp {before} → {after} ({epoch}/{epochs}. tur, {seconds} sn): {path}",
-    en="{sector}: up to date, held-out loss {before} → {after} (epoch {epoch} of {epochs}, {seconds} s): {path}",
+    tr="{sector}: güncel ({epoch}/{epochs}. tur, {seconds} sn): {path}",
+    en="{sector}: up to date (epoch {epoch} of {epochs}, {seconds} s): {path}",
+)
+TRAIN_LOSS = Text(
+    tr="kayıp: öğretilen sorularda {train}; öğretilmeyen konulardaki sorularda {after} (temel model: {before})",
+    en="loss: {train} on taught questions; {after} on questions of topics that were not taught (base model: {before})",
+)
+TRAIN_LOSS_ROSE = Text(
+    tr="kayıp: öğretilen sorularda {train}; öğretilmeyen konulardaki sorularda {after}, temel modelinkinden ({before}) "
+    "yüksek: bu konuları adaptör daha kötü yanıtlar",
+    en="loss: {train} on taught questions; {after} on questions of topics that were not taught, above the base model's "
+    "({before}): these the adapter answers worse",
 )
 TRAIN_STOPPED = Text(
     tr="{sector} eğitimi {steps} adımın {step}. adımında durduruldu; aynı komut kaldığı yerden sürdürür.",
     en="Training of {sector} stopped after step {step} of {steps}; the same command goes on from there.",
+)
+TRAIN_STOPPED_FORCED = Text(
+    tr="{sector} eğitimi {steps} adımın {step}. adımında durduruldu; `turkish-ai train {left}` kaldığı yerden "
+    "sürdürür.",
+    en="Training of {sector} stopped after step {step} of {steps}; `turkish-ai train {left}` goes on from there.",
 )
 TRAIN_WHICH = Text(
     tr="Sektör kimliklerini ya da --all seçeneğini verin; ikisini birden vermeyin.",

@@ -3,6 +3,7 @@
 Chooses the sectors and shows what came of them; how one is trained is `training`'s.
 """
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -63,14 +64,27 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             reports = train_sectors(
                 settings,
                 sectors,
-                progress=training_progress_for(sys.stderr),
+                progress=training_progress_for(sys.stderr, language=say.language),
                 force=force,
                 early_stopping=early_stopping,
                 epochs=epochs,
                 out_dir=out.absolute() if out else None,
             )
         except TrainingStopped as stopped:
-            terminal.note(say(texts.TRAIN_STOPPED, sector=stopped.sector, step=stopped.step, steps=stopped.steps))
+            # With --force the finished ones would be trained once more.
+            left = [*sectors[sectors.index(stopped.sector) :], "--force"]
+            left += ["--epochs", str(epochs)] if epochs is not None else []
+            left += ["--early-stopping"] if early_stopping else []
+            left += ["--out", shlex.quote(str(out))] if out is not None else []
+            terminal.note(
+                say(
+                    texts.TRAIN_STOPPED_FORCED if force else texts.TRAIN_STOPPED,
+                    sector=stopped.sector,
+                    step=stopped.step,
+                    steps=stopped.steps,
+                    left=" ".join(left),
+                )
+            )
             terminal.has_said_stopped = True
             raise typer.Exit(_STOPPED) from None
         if as_json:
@@ -105,18 +119,25 @@ def _sectors_with_data(settings: "Settings", terminal: Terminal) -> list[str]:
 
 
 def describe_report(report: "TrainingReport", say: Speaker) -> str:
+    """The loss on topics that were not taught is no measure of what was, and mostly rises; so it is named for what it
+    is, beside the base model's."""
     text = texts.TRAIN_TRAINED if report.outcome == "trained" else texts.TRAIN_UP_TO_DATE
     kept = report.epochs[report.kept_epoch - 1]
-    return say(
+    done = say(
         text,
         sector=report.sector,
         path=report.adapter_dir,
-        before=say.number(report.base_dev_loss, digits=3),
-        after=say.number(kept.dev, digits=3),
         epoch=report.kept_epoch,
         epochs=len(report.epochs),
         seconds=say.number(report.seconds),
     )
+    loss = say(
+        texts.TRAIN_LOSS_ROSE if kept.dev > report.base_dev_loss else texts.TRAIN_LOSS,
+        train=say.number(kept.train, digits=3),
+        before=say.number(report.base_dev_loss, digits=3),
+        after=say.number(kept.dev, digits=3),
+    )
+    return f"{done}\n  {loss}"
 
 
 def report_object(report: "TrainingReport") -> dict[str, Any]:

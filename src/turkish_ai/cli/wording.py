@@ -113,7 +113,7 @@ def _show_types(params: Iterable[Any], language: Language) -> None:
 
 
 def _shown_type(param: Any, language: Language) -> Callable[..., str | None]:
-    typers = param.display_type_rich
+    typers: Callable[..., str | None] = param.display_type_rich
 
     def shown(ctx: Any) -> str | None:
         if param.param_type_name == "argument" or getattr(param, "is_flag", False):
@@ -124,7 +124,7 @@ def _shown_type(param: Any, language: Language) -> Callable[..., str | None]:
         for name, (tr, en) in _TYPES.items():
             if known[1].lower().startswith(name):
                 return f"<{tr if language == 'tr' else en}>"
-        return str(found)
+        return found
 
     return shown
 

@@ -18,6 +18,8 @@ from turkish_ai.training.report import EpochLoss, TrainingReport
 
 CARD_FILE = "turkish_ai.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+CONFIG_FILE = "adapter_config.json"
+"""PEFT's own description, without which nobody can read the weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +67,11 @@ def card_text(record: TrainingRecord, *, weights_sha256: str) -> str:
 
 
 def finished_training(adapter_dir: Path, *, identity: str) -> TrainingReport | None:
-    """The report of the run that made the folder, if it was one of this identity and its weights are untouched."""
+    """The report of the run that made the folder, if it was one of this identity, its weights are untouched and it can
+    be served."""
     content = read_optional(adapter_dir / CARD_FILE)
     weights = read_optional(adapter_dir / WEIGHTS_FILE)
-    if content is None or weights is None:
+    if content is None or weights is None or not (adapter_dir / CONFIG_FILE).is_file():
         return None
     try:
         card: Any = json.loads(content)

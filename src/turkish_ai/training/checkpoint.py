@@ -24,7 +24,7 @@ class Checkpoint:
 
     `step` counts finished steps over all epochs, `epoch_loss` and `epoch_labels` are the running epoch's sums.
     `curves` has one (train, dev) pair for each epoch that ended. `best` holds the weights of the epoch with the
-    lowest dev loss, if somebody may want them.
+    lowest dev loss, if somebody may want them. `forced` says that the run was to train what was trained already.
     """
 
     identity: str
@@ -38,6 +38,7 @@ class Checkpoint:
     best: dict[str, Tensor] | None
     optimizer: dict[str, Any]
     rng: dict[str, Tensor]
+    forced: bool = False
 
 
 def save_checkpoint(work_dir: Path, checkpoint: Checkpoint) -> None:
@@ -64,6 +65,15 @@ def load_checkpoint(work_dir: Path, *, identity: str) -> Checkpoint | None:
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError) as error:
         raise DataError(f"{file}: cannot be read ({error}).", remedy="Delete it, or train with force.") from error
     return found if found.identity == identity else None
+
+
+def is_of_forced_run(work_dir: Path, *, identity: str) -> bool:
+    """Whether a forced run of this identity can go on. A file that cannot be read is nobody's."""
+    try:
+        found = load_checkpoint(work_dir, identity=identity)
+    except DataError:
+        return False
+    return found is not None and found.forced
 
 
 def delete_checkpoint(work_dir: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from turkish_ai.base_model import BaseModelSource, ensure_base_model, fingerprint
+from turkish_ai.base_model import BaseModelSource, Words, ensure_base_model, fingerprint
 from turkish_ai.errors import SettingsError, UnknownSector
 from turkish_ai.messages import GENERAL
 from turkish_ai.prompts import PromptEncoder
@@ -18,6 +18,10 @@ from turkish_ai.settings import SECTOR_IDS, Settings, is_sector_or_general
 from turkish_ai.training.dataset import read_sector_dataset
 from turkish_ai.training.progress import TrainingProgress
 from turkish_ai.training.report import TrainingReport
+
+_STOPPING = Words(
+    "stopping after this step; once more stops at once", tr="bu adımdan sonra duruyor; bir daha Ctrl-C hemen durdurur"
+)
 
 
 def train_sectors(
@@ -69,7 +73,7 @@ def train_sectors(
         base_fingerprint = fingerprint(model_dir)
         from turkish_ai.training.trainer import train_adapter  # torch, transformers and PEFT: seconds of imports
 
-        with _stop_on_signal(lambda: progress.note("stopping after this step; once more stops at once")) as stop:
+        with _stop_on_signal(lambda: progress.note(_STOPPING)) as stop:
             return [
                 train_adapter(
                     sector=dataset.sector,

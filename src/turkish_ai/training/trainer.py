@@ -23,6 +23,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from turkish_ai.base_model import Words
 from turkish_ai.errors import DataError, SettingsError
 from turkish_ai.prompts import IGNORED_LABEL, PromptEncoder, TrainingExample
 from turkish_ai.settings import LoraConfig
@@ -40,6 +41,7 @@ from turkish_ai.training.checkpoint import (
     Checkpoint,
     delete_checkpoint,
     has_checkpoint,
+    is_of_forced_run,
     load_checkpoint,
     restore_rng_state,
     rng_state,
@@ -54,7 +56,7 @@ from turkish_ai.training.lora import (
     peft_description,
     restore_lora_weights,
 )
-from turkish_ai.training.progress import TrainingProgress, TrainingStep
+from turkish_ai.training.progress import TrainingProgress, TrainingStep, comma
 from turkish_ai.training.recipe import (
     EARLY_STOPPING_PATIENCE_EPOCHS,
     Recipe,
@@ -87,7 +89,8 @@ def train_adapter(
     """Train, or go on with what an interrupted run left in `work_dir`, or find that `out_dir` is the result already.
 
     `out_dir` becomes the adapter's own folder, at the very end and as a whole. `base_name` is what the adapter says
-    it was made for. `force` trains from the beginning whatever is there. Runs on the GPU if torch sees one.
+    it was made for. `force` trains again what is trained already, and from the beginning unless what was interrupted
+    had `force` too. Runs on the GPU if torch sees one.
 
     Raises:
         TrainingStopped: `stop` was set; the state is in `work_dir` and `out_dir` is untouched.
@@ -105,7 +108,8 @@ def train_adapter(
         tokens_sha256=seen,
     )
     if force:
-        delete_checkpoint(work_dir)
+        if not is_of_forced_run(work_dir, identity=run_identity):
+            delete_checkpoint(work_dir)
     elif (finished := finished_training(out_dir, identity=run_identity)) is not None:
         progress.sector_ended(finished)
         return finished
@@ -124,6 +128,7 @@ def train_adapter(
         work_dir=work_dir,
         progress=progress,
         stop=stop or Event(),
+        forced=force,
     )
     training.run()
     kept = training.kept()
@@ -183,6 +188,7 @@ class _Training:
         work_dir: Path,
         progress: TrainingProgress,
         stop: Event,
+        forced: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.peft_model = peft_model
@@ -197,6 +203,7 @@ class _Training:
         self._work_dir = work_dir
         self._progress = progress
         self._stop = stop
+        self._forced = forced
         self._clock = clock
         lengths = [len(example.token_ids) for example in train]
         self._plans = [
@@ -235,7 +242,13 @@ class _Training:
         if math.isnan(self.base_dev_loss):
             self._check_loss()
             self.base_dev_loss = self._evaluate()  # LoRA's B is zero: this is the base model
-            self._progress.note(f"dev loss of the base model: {self.base_dev_loss:.3f}")
+            loss = f"{self.base_dev_loss:.3f}"
+            self._progress.note(
+                Words(
+                    f"loss of the base model on topics that are not taught: {loss}",
+                    tr=f"temel modelin öğretilmeyen konulardaki kaybı: {comma(loss)}",
+                )
+            )
         while len(self.curves) < self._recipe.epochs and not self._stopped_early():
             self._train_epoch(len(self.curves))
             self._end_epoch()
@@ -355,6 +368,7 @@ class _Training:
                 best=self._best,
                 optimizer=self._optimizer.state_dict(),
                 rng=rng_state(),
+                forced=self._forced,
             ),
         )
 
@@ -362,7 +376,12 @@ class _Training:
         found = load_checkpoint(self._work_dir, identity=self._identity)
         if found is None:
             if has_checkpoint(self._work_dir):
-                self._progress.note("what an earlier run left is of another recipe, data or base model; starts anew")
+                self._progress.note(
+                    Words(
+                        "what an earlier run left is of another recipe, data or base model; starts anew",
+                        tr="önceki eğitimden kalan başka bir ayarın, verinin ya da temel modelin; baştan başlıyor",
+                    )
+                )
             return
         restore_lora_weights(self.peft_model, found.weights)
         self._optimizer.load_state_dict(found.optimizer)

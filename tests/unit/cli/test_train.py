@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.unit.training.conftest import SECTOR, recipe, write_sector
 from turkish_ai.cli import main
 from turkish_ai.cli.language import Speaker
 from turkish_ai.cli.train import describe_report, report_object
-from turkish_ai.training import EpochLoss, TrainingReport
+from turkish_ai.training import EpochLoss, TrainingReport, TrainingStopped
 
 REPORT = TrainingReport(
     sector="ecommerce",
@@ -27,11 +28,39 @@ REPORT = TrainingReport(
 )
 
 
-def test_a_report_says_what_the_training_gained() -> None:
+def test_a_report_says_what_was_taught_and_what_was_not() -> None:
     assert describe_report(REPORT, Speaker("en")) == (
-        "ecommerce: trained, held-out loss 3.250 → 1.500 (epoch 2 of 2, 61 s): adapters/ecommerce"
+        "ecommerce: trained (epoch 2 of 2, 61 s): adapters/ecommerce\n"
+        "  loss: 1.000 on taught questions; 1.500 on questions of topics that were not taught (base model: 3.250)"
     )
-    assert "ayrılmış verideki kayıp 3,250 → 1,500" in describe_report(REPORT, Speaker("tr"))
+    assert "öğretilmeyen konulardaki sorularda 1,500 (temel model: 3,250)" in describe_report(REPORT, Speaker("tr"))
+
+
+def test_a_loss_that_rose_is_not_shown_as_a_gain() -> None:
+    risen = replace(REPORT, epochs=(EpochLoss(train=1.0, dev=6.39),), kept_epoch=1)
+    english = describe_report(risen, Speaker("en"))
+    assert "6.390 on questions of topics that were not taught, above the base model's (3.250)" in english
+    assert "→" not in english
+    turkish = describe_report(risen, Speaker("tr"))
+    assert "6,390, temel modelinkinden (3,250) yüksek" in turkish
+
+
+def test_what_was_interrupted_with_force_names_the_command_that_goes_on(
+    isolated: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise TrainingStopped(sector="healthcare", step=3, steps=9)
+
+    monkeypatch.setattr("turkish_ai.training.train_sectors", stop)
+    for line, said in (
+        (["healthcare", "--force", "--epochs", "3"], "`turkish-ai train healthcare --force --epochs 3` goes on"),
+        (["ecommerce", "healthcare", "legal"], "the same command goes on"),
+        (["ecommerce", "healthcare", "legal", "--force"], "`turkish-ai train healthcare legal --force` goes on"),
+    ):
+        assert main(["train", *line]) == 130
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
 
 
 def test_a_report_for_machines_is_plain_json() -> None:

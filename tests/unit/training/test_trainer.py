@@ -154,14 +154,47 @@ def test_altered_weights_are_not_taken_for_a_finished_run(workshop: Workshop) ->
 
 def test_force_trains_again_from_the_beginning(workshop: Workshop) -> None:
     first = workshop.train()
-    stop = Event()
-    with pytest.raises(TrainingStopped):
-        workshop.train(force=True, progress=stop_at(2, stop), stop=stop)
     watcher = Watcher()
     again = workshop.train(force=True, progress=watcher)
     assert watcher.started[0][0] == 0
     assert again.outcome == "trained"
     assert again.weights_sha256 == first.weights_sha256
+
+
+def test_force_leaves_aside_what_an_interrupted_run_without_it_reached(workshop: Workshop) -> None:
+    stop = Event()
+    with pytest.raises(TrainingStopped):
+        workshop.train(progress=stop_at(2, stop), stop=stop)
+    watcher = Watcher()
+    workshop.train(force=True, progress=watcher)
+    assert watcher.started[0][0] == 0
+
+
+def test_an_interrupted_run_with_force_goes_on_with_the_same_call(workshop: Workshop) -> None:
+    first = workshop.train()
+    stop = Event()
+    with pytest.raises(TrainingStopped):
+        workshop.train(force=True, progress=stop_at(2, stop), stop=stop)
+    watcher = Watcher()
+    again = workshop.train(force=True, progress=watcher)
+    assert watcher.started[0][0] == 2
+    assert again.weights_sha256 == first.weights_sha256
+    last = Watcher()
+    workshop.train(force=True, progress=last)
+    assert last.started[0][0] == 0, "it ended, so nothing is left to go on with"
+
+
+def test_force_trains_where_the_checkpoint_cannot_be_read(workshop: Workshop) -> None:
+    workshop.work_dir.mkdir()
+    (workshop.work_dir / "checkpoint.pt").write_bytes(b"nonsense")
+    assert workshop.train(force=True).outcome == "trained"
+
+
+def test_a_folder_that_cannot_be_served_is_not_a_finished_run(workshop: Workshop) -> None:
+    workshop.train()
+    (workshop.adapter / "adapter_config.json").unlink()
+    assert workshop.train().outcome == "trained"
+    assert (workshop.adapter / "adapter_config.json").is_file()
 
 
 def test_the_state_of_another_recipe_is_left_aside_and_said(workshop: Workshop) -> None:
