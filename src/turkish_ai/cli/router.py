@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from turkish_ai.settings import Settings
 
 _MAX_CONFUSIONS = 8
+_NOT_MEASURED = "–"
 
 
 def register(app: typer.Typer, terminal: Terminal) -> None:
@@ -34,11 +35,14 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
         terminal.result(say(texts.ROUTER_BUILT, version=load_model(path).sha256[:12], path=path))
 
     @group.command(name="evaluate", help=say(texts.ROUTER_EVALUATE_HELP), cls=command)
-    def evaluate(as_json: Annotated[bool, typer.Option("--json", help=say(texts.JSON_HELP))] = False) -> None:
+    def evaluate(
+        test: Annotated[bool, typer.Option("--test", help=say(texts.ROUTER_TEST_HELP))] = False,
+        as_json: Annotated[bool, typer.Option("--json", help=say(texts.JSON_HELP))] = False,
+    ) -> None:
         from turkish_ai.routing.evaluation import evaluate_router
         from turkish_ai.settings import load_settings
 
-        report = evaluate_router(load_settings())
+        report = evaluate_router(load_settings(), test=test)
         if as_json:
             terminal.result(report.to_json().rstrip("\n"))
         else:
@@ -62,12 +66,30 @@ def _show(report: "RouterReport", terminal: Terminal) -> None:
     def show_scores(title: str, scores: "Scores") -> None:
         terminal.result(title)
         for name, text in texts.ROUTER_SCORES:
-            terminal.result(f"  {say(text):<36} {say.number(getattr(scores, name), digits=3)}")
+            show(say(text), getattr(scores, name))
+
+    def show(what: str, figure: float | None, more: str = "") -> None:
+        terminal.result(f"  {what:<36} {_NOT_MEASURED if figure is None else say.number(figure, digits=3)}{more}")
 
     cross = report.cross_validated
-    show_scores(say(texts.ROUTER_CROSS_VALIDATED, questions=cross.questions, folds=report.folds), cross)
-    if report.held_out is not None:
-        show_scores(say(texts.ROUTER_HELD_OUT, questions=report.held_out.questions), report.held_out)
+    show_scores(
+        say(texts.ROUTER_CROSS_VALIDATED, questions=cross.questions, classes=cross.classes, folds=report.folds), cross
+    )
+    for text, scores in ((texts.ROUTER_HELD_OUT, report.held_out), (texts.ROUTER_TESTED, report.test)):
+        if scores is not None:
+            show_scores(say(text, questions=scores.questions, classes=scores.classes), scores)
+    terminal.result(say(texts.ROUTER_BY_STYLE))
+    for style, accuracy in report.accuracy_by_style.items():
+        name = say(texts.ROUTER_STYLES[style]) if style in texts.ROUTER_STYLES else style
+        show(name, accuracy, f"  ({report.questions_by_style[style]})")
+    if (follow_ups := report.follow_ups) is not None:
+        terminal.result(say(texts.ROUTER_FOLLOW_UPS))
+        for text, alone, together, count in (
+            (texts.ROUTER_LATER_TURNS, follow_ups.turns_alone, follow_ups.turns_with_history, follow_ups.turns),
+            (texts.ROUTER_CHANGES, follow_ups.changes_alone, follow_ups.changes_with_history, follow_ups.changes),
+        ):
+            figures = f"{say.number(alone, digits=3)} → {say.number(together, digits=3)}"
+            terminal.result(f"  {say(text):<36} {figures}  ({count})")
     p50, p99 = say.number(report.latency_p50_us, digits=1), say.number(report.latency_p99_us, digits=1)
     terminal.result(say(texts.ROUTER_LATENCY, p50=p50, p99=p99))
     if report.confused:

@@ -442,9 +442,39 @@ ROUTER_SCORES: tuple[tuple[str, Text], ...] = (
     ("calibration_error", Text(tr="kalibrasyon hatası", en="calibration error")),
 )
 ROUTER_CROSS_VALIDATED = Text(
-    tr="Çapraz doğrulama ({questions} soru, {folds} parça)", en="Cross-validated ({questions} questions, {folds} folds)"
+    tr="Çapraz doğrulama ({questions} soru, {classes} sınıf, {folds} parça)",
+    en="Cross-validated ({questions} questions, {classes} classes, {folds} folds)",
 )
-ROUTER_HELD_OUT = Text(tr="Ayrılmış sorular ({questions})", en="Held out ({questions} questions)")
+ROUTER_HELD_OUT = Text(
+    tr="Ayrılmış sorular (dev: {questions} soru, {classes} sınıf)",
+    en="Held out (dev: {questions} questions, {classes} classes)",
+)
+ROUTER_TESTED = Text(
+    tr="Test soruları ({questions} soru, {classes} sınıf)", en="Test split ({questions} questions, {classes} classes)"
+)
+ROUTER_TEST_HELP = Text(
+    tr="Test bölümünü de ölç. Sürüm çıkarken kullanın; ayar seçerken bakılırsa ölçü olmaktan çıkar.",
+    en="Measure the test split too. For a release: whoever chooses by it uses it up.",
+)
+ROUTER_BY_STYLE = Text(
+    tr="Yazım biçimine göre doğruluk (çapraz doğrulama, eşikten önce)",
+    en="Accuracy by style of typing (cross-validated, before the threshold)",
+)
+ROUTER_STYLES: dict[str, Text] = {
+    "plain": Text(tr="düz", en="plain"),
+    "formal": Text(tr="resmî", en="formal"),
+    "colloquial": Text(tr="konuşma dili", en="colloquial"),
+    "ascii": Text(tr="Türkçe karaktersiz", en="ascii"),
+    "misspelt": Text(tr="yazım hatalı", en="misspelt"),
+    "implicit": Text(tr="sektörün sözcüğü geçmeyen", en="implicit"),
+    "multi": Text(tr="çok cümleli", en="multi"),
+}
+ROUTER_FOLLOW_UPS = Text(
+    tr="Yazışma içinde doğruluk (tek başına → önceki sorularla)",
+    en="Accuracy inside conversations (alone → with the earlier questions)",
+)
+ROUTER_LATER_TURNS = Text(tr="sonraki sorular", en="later turns")
+ROUTER_CHANGES = Text(tr="konu değişimleri", en="changes of subject")
 ROUTER_LATENCY = Text(
     tr="Bir karar: ortanca {p50} µs, %99'u {p99} µs altında", en="One choice: median {p50} µs, p99 {p99} µs"
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from turkish_ai.messages import GENERAL, SectorChoice
 from turkish_ai.routing import fitting
-from turkish_ai.routing.examples import CLASSES, RoutingExample, read_examples
+from turkish_ai.routing.examples import CLASSES, RoutingExample, Split, read_examples
 from turkish_ai.routing.fitting import FeatureTable
 from turkish_ai.routing.router import SectorRouter
 from turkish_ai.routing.training import feature_spec
@@ -29,22 +29,23 @@ _LATENCY_CALLS = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Of one set of questions. `macro_f1` is the mean over the classes that occur in it.
+    """Of one set of questions. `macro_f1` is the mean over the `classes` that occur in it.
 
     `accuracy` and `macro_f1` are of the likeliest class, the figures with `routed` of the answer after the threshold.
     The unknown are the questions of `general`: `unknown_recall` is the share of them that no sector took,
     `unknown_precision` the share of the answers `general` that were right. `wrong_sector` is the share of all
     questions that went to a sector that is not theirs. `calibration_error` is the expected one of the answer's
-    confidence, in ten bins of equal width. A share of nothing is 0.
+    confidence, in ten bins of equal width. A share of nothing is None.
     """
 
     questions: int
+    classes: int
     accuracy: float
     macro_f1: float
     routed_accuracy: float
     routed_macro_f1: float
-    unknown_recall: float
-    unknown_precision: float
+    unknown_recall: float | None
+    unknown_precision: float | None
     wrong_sector: float
     calibration_error: float
 
@@ -67,8 +68,9 @@ class FollowUpScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterReport:
-    """`held_out` is of the dev and test rows, by a router that learnt from the whole train split; the rest is
-    cross-validated on the train split. `confused` holds truth, likeliest class and how often, most frequent first."""
+    """`held_out` is of the dev rows, by a router that learnt from the whole train split, and so is `test` of the test
+    rows, None unless it was asked for; the rest is cross-validated on the train split. `confused` holds truth,
+    likeliest class and how often, most frequent first."""
 
     data_sha256: str
     min_confidence: float
@@ -76,9 +78,11 @@ class RouterReport:
     temperature: float
     cross_validated: Scores
     held_out: Scores | None
+    test: Scores | None
     follow_ups: FollowUpScores | None
     f1_by_class: dict[str, float]
     accuracy_by_style: dict[str, float]
+    questions_by_style: dict[str, int]
     confused: tuple[tuple[str, str, int], ...]
     latency_p50_us: float
     latency_p99_us: float
@@ -99,8 +103,10 @@ class _Answered:
         return top[0][0] if top and top[0][1] > self.choice.confidence else self.choice.sector
 
 
-def evaluate_router(settings: Settings) -> RouterReport:
-    """Cross-validate on the train split, then measure dev and test. Takes about ten seconds.
+def evaluate_router(settings: Settings, *, test: bool = False) -> RouterReport:
+    """Cross-validate on the train split, then measure dev, and with `test` the test split too. Takes ten seconds or so.
+
+    The test split is for the figures of a release: whoever looks at it while choosing between routers uses it up.
 
     Raises:
         DataError: see `examples.read_examples`.
@@ -109,20 +115,27 @@ def evaluate_router(settings: Settings) -> RouterReport:
     data = read_examples(
         routing_dir=settings.routing_data_dir, sector_dir=settings.sector_data_dir, sectors=settings.config.sectors
     )
-    train, held_out = data.questions("train"), data.questions("dev", "test")
+    train = data.questions("train")
     folded, router, temperature = _routers(train, data.terms, config)
     answered = [_answer(fold_router, example) for fold_router, held in folded for example in held]
     latencies = _latencies_us(router, train)
+
+    def score(split: Split) -> Scores | None:
+        rows = data.questions(split)
+        return _score([_answer(router, example) for example in rows]) if rows else None
+
     return RouterReport(
         data_sha256=data.sha256,
         min_confidence=config.min_confidence,
         folds=fitting.FOLDS,
         temperature=round(temperature, 4),
         cross_validated=_score(answered),
-        held_out=_score([_answer(router, example) for example in held_out]) if held_out else None,
+        held_out=score("dev"),
+        test=score("test") if test else None,
         follow_ups=_score_follow_ups(folded, seed=config.seed),
         f1_by_class=_f1([(a.example.sector, a.likeliest) for a in answered]),
         accuracy_by_style=_accuracy_by_style(answered),
+        questions_by_style=dict(sorted(Counter(a.example.style for a in answered).items())),
         confused=_confused(answered),
         latency_p50_us=round(float(np.percentile(latencies, 50)), 1),
         latency_p99_us=round(float(np.percentile(latencies, 99)), 1),
@@ -167,12 +180,13 @@ def _score(answered: Sequence[_Answered]) -> Scores:
     refused = [truth for truth, answer in answers if answer == GENERAL]
     return Scores(
         questions=len(answered),
+        classes=len({a.example.sector for a in answered}),
         accuracy=_share(truth == guess for truth, guess in guesses),
         macro_f1=_mean(_f1(guesses).values()),
         routed_accuracy=_share(truth == answer for truth, answer in answers),
         routed_macro_f1=_mean(_f1(answers).values()),
-        unknown_recall=_share(answer == GENERAL for answer in unknown),
-        unknown_precision=_share(truth == GENERAL for truth in refused),
+        unknown_recall=_share(answer == GENERAL for answer in unknown) if unknown else None,
+        unknown_precision=_share(truth == GENERAL for truth in refused) if refused else None,
         wrong_sector=_share(answer not in (truth, GENERAL) for truth, answer in answers),
         calibration_error=_calibration_error(
             [a.choice.confidence for a in answered], [truth == answer for truth, answer in answers]
@@ -256,8 +270,9 @@ def _latencies_us(router: SectorRouter, examples: Sequence[RoutingExample]) -> l
 
 
 def _share(hits: Iterable[bool]) -> float:
+    """Of at least one."""
     found = list(hits)
-    return round(sum(found) / len(found), 4) if found else 0.0
+    return round(sum(found) / len(found), 4)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -49,6 +49,8 @@ def test_numbers_and_percentages_are_written_as_each_language_writes_them() -> N
 def every_text() -> dict[str, Text]:
     found = {name: value for name, value in vars(texts).items() if isinstance(value, Text)}
     found |= {f"ROUTER_SCORES.{name}": text for name, text in texts.ROUTER_SCORES}
+    found |= {f"ROUTER_STYLES.{name}": text for name, text in texts.ROUTER_STYLES.items()}
+    found |= {f"CHAT_PHASES.{name}": text for name, text in texts.CHAT_PHASES.items()}
     return found | {f"ERROR_KINDS.{code}": text for code, text in texts.ERROR_KINDS.items()}
 
 

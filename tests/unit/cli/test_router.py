@@ -1,6 +1,7 @@
 """The router is built once, named by its content, and measured."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,15 @@ def test_the_measurement_is_shown_to_people_and_machines(capsys: pytest.CaptureF
     assert main(["router", "evaluate", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert 0.5 < found["cross_validated"]["macro_f1"] <= 1
+    assert found["test"] is None
+    assert found["held_out"]["unknown_recall"] is None, "no held-out question belongs to general"
     assert main(["--lang", "tr", "router", "evaluate"]) == 0
     out = capsys.readouterr().out
     assert "Çapraz doğrulama" in out
+    assert "23 sınıf" in out
     assert "makro F1" in out
+    assert re.search(r"sektör dışı sorular: yakalanan +–", out)
+    assert re.search(r"sektörün sözcüğü geçmeyen +0,\d{3}  \(\d+\)", out)
+    assert re.search(r"sonraki sorular +0,\d{3} → 0,\d{3}  \(\d+\)", out)
+    assert re.search(r"konu değişimleri +0,\d{3} → 0,\d{3}", out)
+    assert "Test soruları" not in out

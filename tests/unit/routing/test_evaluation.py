@@ -15,7 +15,8 @@ def report(trained: tuple[Settings, Path]) -> RouterReport:
 
 def test_every_class_and_every_style_is_measured(report: RouterReport) -> None:
     assert set(report.f1_by_class) == set(CLASSES)
-    assert set(report.accuracy_by_style) == {"plain", "colloquial"}
+    assert set(report.accuracy_by_style) == set(report.questions_by_style) == {"plain", "colloquial"}
+    assert sum(report.questions_by_style.values()) == report.cross_validated.questions
 
 
 def test_all_shares_are_shares(report: RouterReport) -> None:
@@ -37,9 +38,25 @@ def test_questions_with_plain_words_are_mostly_found(report: RouterReport) -> No
     assert report.cross_validated.macro_f1 > 0.7
 
 
-def test_dev_and_test_rows_are_measured_apart(report: RouterReport) -> None:
+def test_the_test_split_is_measured_only_when_it_is_asked_for(
+    report: RouterReport, trained: tuple[Settings, Path]
+) -> None:
     assert report.held_out is not None
-    assert report.held_out.questions == 2
+    assert report.held_out.questions == 1
+    assert report.test is None
+    with_test = evaluate_router(trained[0], test=True)
+    assert with_test.held_out == report.held_out
+    assert with_test.test is not None
+    assert with_test.test.questions == 1
+
+
+def test_a_share_of_nothing_is_not_measured(report: RouterReport) -> None:
+    assert report.held_out is not None
+    assert report.held_out.classes == 1, "so no question of general is among them"
+    assert report.held_out.unknown_recall is None
+    assert json.loads(report.to_json())["held_out"]["unknown_recall"] is None
+    assert report.cross_validated.classes == len(CLASSES)
+    assert report.cross_validated.unknown_recall is not None
 
 
 def test_later_turns_are_measured_with_and_without_history(report: RouterReport) -> None:
