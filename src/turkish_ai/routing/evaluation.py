@@ -35,7 +35,8 @@ class Scores:
     The unknown are the questions of `general`: `unknown_recall` is the share of them that no sector took,
     `unknown_precision` the share of the answers `general` that were right. `wrong_sector` is the share of all
     questions that went to a sector that is not theirs. `calibration_error` is the expected one of the answer's
-    confidence, in ten bins of equal width. A share of nothing is None.
+    confidence, in ten bins of equal width. A share of nothing is None, and so are the
+    figures of the unknown where there are none.
     """
 
     questions: int
@@ -186,7 +187,8 @@ def _score(answered: Sequence[_Answered]) -> Scores:
         routed_accuracy=_share(truth == answer for truth, answer in answers),
         routed_macro_f1=_mean(_f1(answers).values()),
         unknown_recall=_share(answer == GENERAL for answer in unknown) if unknown else None,
-        unknown_precision=_share(truth == GENERAL for truth in refused) if refused else None,
+        # Without a question of `general` every such answer is wrong, whatever the router is worth.
+        unknown_precision=_share(truth == GENERAL for truth in refused) if unknown and refused else None,
         wrong_sector=_share(answer not in (truth, GENERAL) for truth, answer in answers),
         calibration_error=_calibration_error(
             [a.choice.confidence for a in answered], [truth == answer for truth, answer in answers]

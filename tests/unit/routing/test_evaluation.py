@@ -54,6 +54,7 @@ def test_a_share_of_nothing_is_not_measured(report: RouterReport) -> None:
     assert report.held_out is not None
     assert report.held_out.classes == 1, "so no question of general is among them"
     assert report.held_out.unknown_recall is None
+    assert report.held_out.unknown_precision is None
     assert json.loads(report.to_json())["held_out"]["unknown_recall"] is None
     assert report.cross_validated.classes == len(CLASSES)
     assert report.cross_validated.unknown_recall is not None
