@@ -85,6 +85,11 @@ def test_a_wrong_language_variable_is_an_error_and_not_silently_english(
     assert "TURKISH_AI_LANG 'fr'; olabilecekler: tr ve en." in capsys.readouterr().err
 
 
+def test_the_shell_completes_with_a_wrong_language_variable_too(run: Run) -> None:
+    asked = {"_TURKISH_AI_COMPLETE": "complete_bash", "COMP_WORDS": "turkish-ai cl", "COMP_CWORD": "1"}
+    assert run(env=asked | {"TURKISH_AI_LANG": "de"}).stdout.split() == ["classify"]
+
+
 @pytest.mark.parametrize("line", [["--help"], ["--version"], ["serve", "--help"], []])
 def test_help_and_version_answer_with_a_wrong_language_variable_too(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: list[str]
