@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -46,6 +47,7 @@ def environment(tmp_path: Path, *, drain_seconds: float, **more: str) -> dict[st
     config["inference"]["drain_seconds"] = drain_seconds
     folder = tmp_path / "configs"
     folder.mkdir(exist_ok=True)
+    shutil.copy(CONFIG.with_name("chat_template.jinja"), folder)
     (folder / "model_config.json").write_text(json.dumps(config), encoding="utf-8")
     return {
         "TURKISH_AI_CONFIG": str(folder / "model_config.json"),

@@ -41,7 +41,10 @@ def local_server(app: "FastAPI", listener: socket.socket) -> Iterator[None]:
         if runtime.failure is not None:
             raise runtime.failure
         if not thread.is_alive():
-            raise EngineUnavailable("The server for this session stopped while it was starting.")
+            raise EngineUnavailable(
+                "The server for this session stopped while it was starting.",
+                message_tr="Bu oturum için başlatılan sunucu açılırken durdu.",
+            )
         yield
     finally:
         server.should_exit = True

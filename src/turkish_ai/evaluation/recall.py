@@ -201,7 +201,10 @@ def read_recall_questions(file: Path, *, dataset: SectorDataset) -> tuple[Recall
         lines = file.read_bytes().split(b"\n")
     except OSError as error:
         raise DataError(
-            f"{file}: cannot be read ({error.strerror}).", remedy=f"Write the questions of {dataset.sector} there."
+            f"{file}: cannot be read ({error.strerror}).",
+            remedy=f"Write the questions of {dataset.sector} there.",
+            message_tr=f"{file} okunamıyor ({error.strerror}).",
+            remedy_tr=f"{dataset.sector} sektörünün sorularını oraya yazın.",
         ) from error
     families = {example.family for example in dataset.split("train")}
     known_texts = {m.content: example.id for example in dataset.examples for m in example.messages if m.role == "user"}

@@ -64,7 +64,10 @@ def data_files(*, routing_dir: Path, sector_dir: Path) -> tuple[Path, ...]:
     """Every file that is read. Raises DataError if there is no folder of routing questions."""
     if not routing_dir.is_dir():
         raise DataError(
-            f"{routing_dir}: the router's questions are not there.", remedy="Set routing.data in model_config.json."
+            f"{routing_dir}: the router's questions are not there.",
+            remedy="Set routing.data in model_config.json.",
+            message_tr=f"{routing_dir}: yönlendiricinin soruları orada değil.",
+            remedy_tr="model_config.json dosyasında routing.data değerini düzeltin.",
         )
     conversations = sorted(file for file in sector_dir.glob("*.jsonl") if file.stem != GENERAL)
     lines = (*sorted(routing_dir.glob("*.jsonl")), *conversations)

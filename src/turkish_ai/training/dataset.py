@@ -61,7 +61,10 @@ def read_sector_dataset(file: Path, *, sector: str) -> SectorDataset:
         content = file.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{file}: cannot be read ({error.strerror}).", remedy=f"Write the conversations of {sector} there."
+            f"{file}: cannot be read ({error.strerror}).",
+            remedy=f"Write the conversations of {sector} there.",
+            message_tr=f"{file} okunamıyor ({error.strerror}).",
+            remedy_tr=f"{sector} sektörünün yazışmalarını oraya yazın.",
         ) from error
     seen = _Seen()
     examples = []

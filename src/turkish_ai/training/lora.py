@@ -51,6 +51,8 @@ def add_lora(model: Any, config: LoraConfig, *, seed: int) -> Any:
         raise SettingsError(
             f"lora.target_modules names {missing[0]!r}, which is no module of {type(model).__name__}.",
             remedy="Mend it in configs/model_config.json.",
+            message_tr=f"lora.target_modules içindeki {missing[0]!r}, {type(model).__name__} modelinde yok.",
+            remedy_tr="configs/model_config.json dosyasında düzeltin.",
         )
     torch.manual_seed(seed)
     described = PeftLoraConfig(

@@ -297,6 +297,9 @@ class _Training:
             raise SettingsError(
                 f"Training of {self._sector} diverged at step {self._step + 1}: the loss is {loss}.",
                 remedy=f"Lower lora.learning_rate ({self._recipe.learning_rate}) in configs/model_config.json.",
+                message_tr=f"{self._sector} eğitimi {self._step + 1}. adımda ıraksadı: kayıp {loss}.",
+                remedy_tr=f"configs/model_config.json dosyasında lora.learning_rate ({self._recipe.learning_rate}) "
+                "değerini düşürün.",
             )
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)

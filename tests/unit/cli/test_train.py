@@ -79,6 +79,13 @@ def test_a_sector_without_data_is_an_error_with_its_file(
     assert str(tmp_path / "data" / "sectors") in capsys.readouterr().err
 
 
+def test_a_sector_without_its_file_is_told_in_turkish(isolated: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--lang", "tr", "train", "legal"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("Hata (veri): ")
+    assert err.endswith("legal sektörünün yazışmalarını oraya yazın.\n")
+
+
 @pytest.fixture
 def project(isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of one sector with a little data, a tiny base model and a tiny recipe."""

@@ -248,8 +248,9 @@ def test_an_example_longer_than_the_model_reads_is_named(workshop: Workshop) -> 
 
 
 def test_a_module_that_the_model_lacks_is_named(workshop: Workshop) -> None:
-    with pytest.raises(SettingsError, match="'c_attn'"):
+    with pytest.raises(SettingsError, match="'c_attn'") as refused:
         workshop.train(recipe(target_modules=("q_proj", "c_attn")))
+    assert "'c_attn'" in str(refused.value.message_tr)
 
 
 def test_the_checkpoint_holds_tensors_and_numbers_alone(workshop: Workshop) -> None:
