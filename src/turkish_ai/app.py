@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,11 +30,12 @@ from turkish_ai.api.answers import Answers
 from turkish_ai.api.envelope import Envelope
 from turkish_ai.api.lifecycle import Lifecycle, RefuseWhileDraining
 from turkish_ai.api.limits import BodyLimits
-from turkish_ai.assistant import Assistant, Catalog, Router
+from turkish_ai.assistant import Assistant, Catalog, References, Router
 from turkish_ai.base_model import BaseModelSource, Progress, ensure_base_model, progress_for
 from turkish_ai.engines.adapters import AdapterCatalog
 from turkish_ai.engines.engine import Engine
 from turkish_ai.errors import AdapterError, AdapterMemoryFull, Draining, SettingsError, TurkishAiError
+from turkish_ai.grounding import question_banks
 from turkish_ai.metrics import Metrics
 from turkish_ai.settings import SECTOR_IDS, Settings
 
@@ -51,6 +53,7 @@ def create_app(
     *,
     engine: Engine | None = None,
     router: Router | None = None,
+    references: References | None = None,
     catalog: Catalog | None = None,
     url: str | None = None,
 ) -> FastAPI:
@@ -66,6 +69,7 @@ def create_app(
         settings,
         engine=engine,
         router=router,
+        references=references,
         catalog=found,
         metrics=metrics,
         lifecycle=lifecycle,
@@ -189,6 +193,7 @@ class Runtime:
         *,
         engine: Engine | None,
         router: Router | None,
+        references: References | None,
         catalog: Catalog,
         metrics: Metrics,
         lifecycle: Lifecycle,
@@ -200,6 +205,7 @@ class Runtime:
         self._settings = settings
         self._engine = engine
         self._router = router
+        self._references = references
         self._catalog = catalog
         self._metrics = metrics
         self._lifecycle = lifecycle
@@ -228,9 +234,11 @@ class Runtime:
             async with asyncio.TaskGroup() as tasks:
                 engine = tasks.create_task(self._start_engine())
                 router = tasks.create_task(self._load_router())
+                references = tasks.create_task(self._load_references())
             assistant = Assistant(
                 engine=engine.result(),
                 router=router.result(),
+                references=references.result(),
                 catalog=self._catalog,
                 sectors=self._settings.config.sectors,
                 general=self._settings.config.general,
@@ -283,6 +291,15 @@ class Runtime:
         from turkish_ai.routing.training import ensure_router
 
         return SectorRouter(load_model(ensure_router(self._settings)), config=self._settings.config.routing)
+
+    async def _load_references(self) -> References:
+        if self._references is None:
+            banks = question_banks(self._settings)
+            for entry in await self._in_thread(self._catalog.entries):
+                if entry.ref is not None and entry.ref.grounded:
+                    await self._in_thread(partial(banks.prepare, entry.sector))
+            self._references = banks
+        return self._references
 
     async def _preload(self, engine: Engine) -> None:
         """An adapter that is refused here is refused again, with its reason, to whoever asks for its sector."""

@@ -16,6 +16,7 @@ import structlog
 from turkish_ai.engines.adapters import CatalogEntry
 from turkish_ai.engines.engine import Engine
 from turkish_ai.errors import AdapterNotFound, GenerationFailed, InvalidRequest, TurkishAiError, UnknownModel
+from turkish_ai.grounding import Reference, as_message
 from turkish_ai.messages import (
     GENERAL,
     AdapterRef,
@@ -47,6 +48,12 @@ class Router(Protocol):
     def choose(self, text: str, *, history: Sequence[str] = ()) -> SectorChoice:
         """The sector of `text`; `history` holds the user's earlier texts, oldest first."""
         ...
+
+
+class References(Protocol):
+    """What looks taught answers up: `grounding.QuestionBanks`, or a test's fake. Called from worker threads."""
+
+    def find(self, sector: str, text: str, *, history: Sequence[str] = ()) -> Reference | None: ...
 
 
 class Catalog(Protocol):
@@ -91,8 +98,8 @@ class Origin:
     """Where an answer comes from, known before its first word.
 
     `choice.sector` is the sector that answers; after a fallback that is `general`, `choice.confidence` stays the
-    router's in the sector that it found. `adapter` is None where the base model answers as it is. A
-    sector that the caller named has confidence 1 and no `top`.
+    router's in the sector that it found. A sector that the caller named has confidence 1 and no `top`. `adapter` is
+    None where the base model answers as it is. `reference` is the taught answer that a grounded adapter was told.
     """
 
     choice: SectorChoice
@@ -100,6 +107,7 @@ class Origin:
     engine: str
     fallback: Fallback | None
     routing_s: float
+    reference: Reference | None = None
 
     @property
     def model(self) -> str:
@@ -166,6 +174,7 @@ class Assistant:
         *,
         engine: Engine,
         router: Router,
+        references: References,
         catalog: Catalog,
         sectors: Iterable[Sector],
         general: General,
@@ -174,6 +183,7 @@ class Assistant:
     ) -> None:
         self.engine = engine
         self._router = router
+        self._references = references
         self._catalog = catalog
         self._sectors: dict[str, Sector | General] = {sector.id: sector for sector in sectors} | {GENERAL: general}
         self._metrics = metrics
@@ -190,10 +200,11 @@ class Assistant:
         try:
             origin = await self._find_origin(request)
             account.sector = origin.choice.sector
+            told = (as_message(origin.reference.answer),) if origin.reference is not None else ()
             rest = self.engine.generate(
                 GenerationRequest(
                     request_id=request.id,
-                    messages=request.messages,
+                    messages=(*told, *request.messages),
                     sampling=request.sampling,
                     adapter=origin.adapter,
                     n=request.n,
@@ -225,16 +236,20 @@ class Assistant:
 
     async def _find_origin(self, request: TurnRequest) -> Origin:
         loop = asyncio.get_running_loop()
-        if request.model != AUTO:
-            return await loop.run_in_executor(self._blocking, self._named, request.model)
         *history, text = _user_texts(request.messages)
-        found, origin = await loop.run_in_executor(self._blocking, self._routed, text, history)
-        self._count_choice(found, origin.routing_s)
-        if origin.fallback is not None:
-            self._metrics.router_fallbacks.labels(self._metrics.sector(found.sector)).inc()
+        if request.model != AUTO:
+            origin = await loop.run_in_executor(self._blocking, self._named, request.model, text, history)
+        else:
+            found, origin = await loop.run_in_executor(self._blocking, self._routed, text, history)
+            self._count_choice(found, origin.routing_s)
+            if origin.fallback is not None:
+                self._metrics.router_fallbacks.labels(self._metrics.sector(found.sector)).inc()
+        if origin.adapter is not None and origin.adapter.grounded:
+            told = "yes" if origin.reference is not None else "no"
+            self._metrics.references.labels(self._metrics.sector(origin.choice.sector), told).inc()
         return origin
 
-    def _named(self, model: str) -> Origin:
+    def _named(self, model: str, text: str, history: Sequence[str]) -> Origin:
         sector, at, version = model.partition("@")
         if model == BASE or (model == GENERAL and not self._general_is_adapted):
             return self._origin(SectorChoice(sector=GENERAL, confidence=1.0))
@@ -251,7 +266,7 @@ class Assistant:
                 remedy=f'Ask for "{sector}@{adapter.version}", or for "{sector}" to get whichever version is there.',
                 param="model",
             )
-        return self._origin(SectorChoice(sector=sector, confidence=1.0), adapter)
+        return self._told(self._origin(SectorChoice(sector=sector, confidence=1.0), adapter), text, history)
 
     def _routed(self, text: str, history: Sequence[str]) -> tuple[SectorChoice, Origin]:
         choice, routing_s = self._route(text, history)
@@ -263,8 +278,16 @@ class Assistant:
             general = self._general_adapter() if choice.sector != GENERAL else None
             fallback = self._no_adapter(choice.sector, error, answered_by=general)
             answered = replace(choice, sector=GENERAL, fallback=fallback.code)
-            return choice, self._origin(answered, general, fallback=fallback, routing_s=routing_s)
-        return choice, self._origin(choice, adapter, routing_s=routing_s)
+            origin = self._origin(answered, general, fallback=fallback, routing_s=routing_s)
+        else:
+            origin = self._origin(choice, adapter, routing_s=routing_s)
+        return choice, self._told(origin, text, history)
+
+    def _told(self, origin: Origin, text: str, history: Sequence[str]) -> Origin:
+        """With the taught answer for it, if the adapter learnt to use one."""
+        if origin.adapter is None or not origin.adapter.grounded:
+            return origin
+        return replace(origin, reference=self._references.find(origin.choice.sector, text, history=history))
 
     @property
     def _general_is_adapted(self) -> bool:

@@ -109,6 +109,9 @@ class LoraConfig(Section):
     sampled_tokens: Annotated[int, Field(ge=1)] = Field(
         description="Tokens that stand for all those which no answer uses, in a training step's softmax."
     )
+    grounded: bool = Field(
+        description="Whether an adapter learns to answer from the taught answer that it is told (see `grounding`)."
+    )
     opening_tokens: Annotated[int, Field(ge=0)] = Field(
         description="First tokens of an answer, which decide what answer it becomes."
     )
@@ -195,6 +198,12 @@ class RoutingConfig(Section):
     seed: int
 
 
+class GroundingConfig(Section):
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="Below this no taught answer is given to the adapter, which then says that it does not know."
+    )
+
+
 class VoiceConfig(Section):
     enabled: Literal[False] = Field(description="This version has no voice; anything but false is refused.")
 
@@ -238,6 +247,7 @@ class ModelConfig(Section):
     general: General
     inference: InferenceConfig
     routing: RoutingConfig
+    grounding: GroundingConfig
     voice: VoiceConfig
     deployment: DeploymentConfig
     hardware: HardwareConfig

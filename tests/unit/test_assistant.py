@@ -1,6 +1,7 @@
 """One turn, from the model's name to the last delta, and what is counted however it ends."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.engine import FakeEngine, Gate, Step
+from tests.fakes.references import FakeReferences
 from tests.fakes.router import FakeRouter
 from turkish_ai.assistant import Assistant, Turn, TurnRequest
 from turkish_ai.engines.adapters import AdapterCatalog
@@ -42,12 +44,14 @@ class Bench:
     ):
         self.engine = engine
         self.router = router
+        self.references = FakeReferences({"kredi": "Kredi notunu zamanında ödeme yükseltir."})
         self.metrics = Metrics(sectors=SECTOR_IDS)
         folders = {"finance_banking": "finance_banking", "healthcare": "healthcare", "legal": None, "energy": "broken"}
         folders |= {"general": general}
         self.assistant = Assistant(
             engine=engine,
             router=router,
+            references=self.references,
             catalog=AdapterCatalog(adapters_dir, folders),
             sectors=CONFIG.sectors,
             general=CONFIG.general.model_copy(update={"adapter": general}),
@@ -163,6 +167,42 @@ async def test_a_broken_adapter_is_an_error_and_never_the_base_models_answer(
     assert bench.engine.requests == []
     assert routed.counted("turkish_ai_router_choices_total", sector="energy") == 0  # nothing came of it
     assert routed.turns("general", "refused") == 1
+
+
+def ground(folder: Path) -> None:
+    """The card of an adapter that learnt to answer from a reference."""
+    (folder / "turkish_ai.json").write_text(json.dumps({"recipe": {"grounded": True}}))
+
+
+@pytest.mark.parametrize("model", ["auto", "finance_banking"])
+async def test_a_grounded_adapter_is_told_the_taught_answer(bench: Bench, adapters_dir: Path, model: str) -> None:
+    ground(adapters_dir / "finance_banking")
+    turn = await bench.turn("ilk soru", "kredi notum kaç?", model=model)
+    await text_of(turn)
+    assert turn.origin.reference is not None
+    assert turn.origin.reference.family == "kredi"
+    first, *conversation = bench.engine.requests[0].messages
+    assert first == Message(role="system", content="Bilgi: Kredi notunu zamanında ödeme yükseltir.")
+    assert [message.content for message in conversation] == ["ilk soru", "...", "kredi notum kaç?"]
+    assert bench.references.asked == [("finance_banking", "kredi notum kaç?", ("ilk soru",))]
+    assert bench.counted("turkish_ai_references_total", sector="finance_banking", found="yes") == 1
+
+
+async def test_a_grounded_adapter_is_told_nothing_where_nothing_fits(bench: Bench, adapters_dir: Path) -> None:
+    ground(adapters_dir / "finance_banking")
+    turn = await bench.turn("bambaşka", model="finance_banking")
+    await text_of(turn)
+    assert turn.origin.reference is None
+    assert [message.content for message in bench.engine.requests[0].messages] == ["bambaşka"]
+    assert bench.counted("turkish_ai_references_total", sector="finance_banking", found="no") == 1
+
+
+async def test_an_adapter_that_did_not_learn_it_is_told_nothing(bench: Bench) -> None:
+    turn = await bench.turn("kredi notum kaç?")
+    await text_of(turn)
+    assert turn.origin.reference is None
+    assert bench.references.asked == []
+    assert len(bench.engine.requests[0].messages) == 1
 
 
 @pytest.fixture

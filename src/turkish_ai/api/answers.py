@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from turkish_ai.assistant import Fallback, Origin
+from turkish_ai.grounding import Reference
 from turkish_ai.messages import GENERAL, SectorChoice, TokenLogprob, Usage
 from turkish_ai.settings import ModelConfig
 
@@ -43,6 +44,7 @@ class Answers:
             "version": adapter.version if adapter else None,
             "engine": origin.engine,
             "fallback": _fallback(origin.fallback),
+            "reference": _reference(origin.reference),
         }
 
     def choice(self, choice: SectorChoice) -> dict[str, Any]:
@@ -88,6 +90,16 @@ def logprobs_object(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
 
 def _logprob(token: str, token_bytes: bytes, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": max(logprob, _LOWEST_LOGPROB), "bytes": list(token_bytes)}
+
+
+def _reference(reference: Reference | None) -> dict[str, Any] | None:
+    if reference is None:
+        return None
+    return {
+        "question": reference.question,
+        "family": reference.family,
+        "confidence": round(reference.confidence, 4),
+    }
 
 
 def _fallback(fallback: Fallback | None) -> dict[str, str] | None:

@@ -52,6 +52,14 @@ class FallbackDetail(BaseModel):
     message_en: str
 
 
+class ReferenceDetail(BaseModel):
+    """The taught question whose answer the adapter was told before it answered."""
+
+    question: str
+    family: str
+    confidence: float = Field(description="That it is the one asked, as the sector's question bank sees it.")
+
+
 class OriginDetail(BaseModel):
     """Which sector, adapter and engine made the answer."""
 
@@ -65,6 +73,7 @@ class OriginDetail(BaseModel):
     version: str | None
     engine: str
     fallback: FallbackDetail | None
+    reference: ReferenceDetail | None
 
 
 class UsageDetail(BaseModel):

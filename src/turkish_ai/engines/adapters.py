@@ -180,12 +180,12 @@ class AdapterCatalog:
         return found
 
     def _identify(self, sector: str, path: Path) -> AdapterRef:
-        state = (str(path), *(_stamp(path / name) for name in (CONFIG_FILE, WEIGHTS_FILE)))
+        state = (str(path), *(_stamp(path / name) for name in (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)))
         with self._lock:
             known = self._known.get(sector)
         if known is not None and known[0] == state:
             return known[1]
-        ref = AdapterRef(name=sector, sha256=content_sha256(path), path=path)
+        ref = AdapterRef(name=sector, sha256=content_sha256(path), path=path, grounded=_is_grounded(path))
         with self._lock:
             self._known[sector] = (state, ref)
         return ref
@@ -253,6 +253,16 @@ def read_adapter(ref: AdapterRef, rules: AdapterRules) -> AdapterWeights:
         rank=max(pair.rank for pair in modules.values()),
         bytes=sum(t.numel() * t.element_size() for t in tensors.values()),
     )
+
+
+def _is_grounded(path: Path) -> bool:
+    """Whether our own training says so on its card; an adapter of somebody else's has none."""
+    try:
+        card = _read_json(_plain_file(path, CARD_FILE, MAX_CONFIG_BYTES))
+    except AdapterRefused:
+        return False  # none, or a broken one, which reading the adapter refuses by name
+    recipe = card.get("recipe")
+    return isinstance(recipe, dict) and recipe.get("grounded") is True
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
 from turkish_ai.errors import DataError, TurkishAiError
-from turkish_ai.training.dataset import STYLES, SectorDataset
+from turkish_ai.sector_data import DECLINING_FAMILIES, STYLES, SectorDataset
 
 Verdict = Literal["own", "another", "declined", "invented"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 UNTAUGHT = "unknown"
 """The family of a question that no row of the sector's data answers."""
-DECLINING_FAMILIES = "bilinmeyen-"
-"""How the names of those families begin whose answers say that the assistant does not know."""
 CLOSE = 0.8
 """Share of common words, in order, from which an answer counts as the taught one. Measured on three adapters: answers
 lie above 0.9 or below 0.7, with little between."""

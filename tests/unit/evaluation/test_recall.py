@@ -11,8 +11,8 @@ from turkish_ai.errors import DataError, GenerationFailed
 from turkish_ai.evaluation import RecallQuestion, RecallReport, evaluate_recall, read_recall_questions
 from turkish_ai.evaluation.recall import UNTAUGHT
 from turkish_ai.messages import GENERAL
+from turkish_ai.sector_data import SectorDataset, read_sector_dataset
 from turkish_ai.settings import load_settings
-from turkish_ai.training.dataset import SectorDataset, read_sector_dataset
 
 SECTOR = "healthcare"
 CARD = "Kartınızı hemen bankanızın uygulamasından kapattırın, sonra şubeye haber verin."
