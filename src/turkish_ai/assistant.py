@@ -99,7 +99,8 @@ class Origin:
 
     `choice.sector` is the sector that answers; after a fallback that is `general`, `choice.confidence` stays the
     router's in the sector that it found. A sector that the caller named has confidence 1 and no `top`. `adapter` is
-    None where the base model answers as it is. `reference` is the taught answer that a grounded adapter was told.
+    None where the base model answers as it is. `told` is what a grounded adapter answers from: the taught answer of
+    `reference`, or, where nothing fits, that it does not know and whom to ask.
     """
 
     choice: SectorChoice
@@ -107,6 +108,7 @@ class Origin:
     engine: str
     fallback: Fallback | None
     routing_s: float
+    told: str | None = None
     reference: Reference | None = None
 
     @property
@@ -200,7 +202,7 @@ class Assistant:
         try:
             origin = await self._find_origin(request)
             account.sector = origin.choice.sector
-            told = (as_message(origin.reference.answer),) if origin.reference is not None else ()
+            told = (as_message(origin.told),) if origin.told is not None else ()
             rest = self.engine.generate(
                 GenerationRequest(
                     request_id=request.id,
@@ -284,10 +286,15 @@ class Assistant:
         return choice, self._told(origin, text, history)
 
     def _told(self, origin: Origin, text: str, history: Sequence[str]) -> Origin:
-        """With the taught answer for it, if the adapter learnt to use one."""
+        """With what the adapter answers from, if it learnt to."""
         if origin.adapter is None or not origin.adapter.grounded:
             return origin
-        return replace(origin, reference=self._references.find(origin.choice.sector, text, history=history))
+        if origin.fallback is not None:  # `general` speaks for a sector that it knows nothing of
+            return replace(origin, told=self._sectors[origin.fallback.sector].no_answer_tr)
+        sector = origin.choice.sector
+        reference = self._references.find(sector, text, history=history)
+        told = reference.answer if reference is not None else self._sectors[sector].no_answer_tr
+        return replace(origin, told=told, reference=reference)
 
     @property
     def _general_is_adapted(self) -> bool:

@@ -125,6 +125,11 @@ class Sector(Section):
     name_en: str
     description_tr: str
     description_en: str
+    no_answer_tr: str = Field(
+        min_length=1,
+        description="What an adapter is told where nothing that it was taught fits: that it does not know, and whom to "
+        "ask. Put your own contact here.",
+    )
     adapter: str | None = Field(description="Folder under the adapters directory; null while there is none.")
 
 
@@ -135,6 +140,11 @@ class General(Section):
     name_en: str
     description_tr: str
     description_en: str
+    no_answer_tr: str = Field(
+        min_length=1,
+        description="What an adapter is told where nothing that it was taught fits: that it does not know, and whom to "
+        "ask. Put your own contact here.",
+    )
     adapter: str | None = Field(
         description="Folder under the adapters directory; null lets the base model answer as it is."
     )
@@ -200,7 +210,7 @@ class RoutingConfig(Section):
 
 class GroundingConfig(Section):
     min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
-        description="Below this no taught answer is given to the adapter, which then says that it does not know."
+        description="Below this a taught answer is not used; the adapter is told the sector's `no_answer_tr` instead."
     )
 
 

@@ -188,12 +188,15 @@ async def test_a_grounded_adapter_is_told_the_taught_answer(bench: Bench, adapte
     assert bench.counted("turkish_ai_references_total", sector="finance_banking", found="yes") == 1
 
 
-async def test_a_grounded_adapter_is_told_nothing_where_nothing_fits(bench: Bench, adapters_dir: Path) -> None:
+async def test_a_grounded_adapter_is_told_to_admit_it_where_nothing_fits(bench: Bench, adapters_dir: Path) -> None:
     ground(adapters_dir / "finance_banking")
     turn = await bench.turn("bambaşka", model="finance_banking")
     await text_of(turn)
     assert turn.origin.reference is None
-    assert [message.content for message in bench.engine.requests[0].messages] == ["bambaşka"]
+    told, question = bench.engine.requests[0].messages
+    assert told.role == "system"
+    assert told.content.startswith("Bilgi: Bu konuda güvenilir bilgim yok; bankanızın")
+    assert question.content == "bambaşka"
     assert bench.counted("turkish_ai_references_total", sector="finance_banking", found="no") == 1
 
 
@@ -238,6 +241,15 @@ async def test_generals_adapter_answers_for_a_sector_without_one_and_says_so(ada
     assert origin.fallback is not None
     assert origin.fallback.sector == "legal"
     assert "genel asistan" in origin.fallback.message_tr
+
+
+async def test_general_names_whom_to_ask_in_a_sector_without_an_adapter(adapted: Bench, adapters_dir: Path) -> None:
+    ground(adapters_dir / "general")
+    turn = await adapted.turn("dava açmak istiyorum")
+    await text_of(turn)
+    assert turn.origin.reference is None
+    assert "baro" in adapted.engine.requests[-1].messages[0].content
+    assert adapted.references.asked == []
 
 
 async def test_base_is_the_model_as_it_is_although_general_has_an_adapter(adapted: Bench) -> None:

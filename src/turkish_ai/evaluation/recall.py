@@ -94,12 +94,15 @@ async def evaluate_recall(
     *,
     datasets: Sequence[SectorDataset],
     adapter_versions: dict[str, str],
+    admissions: dict[str, str],
     base_model: str,
     ask: Ask,
     at_once: int,
     answered: Callable[[], None] = lambda: None,
 ) -> RecallReport:
     """Ask everything, `at_once` questions at a time, and judge it. `answered` is called after each answer.
+
+    `admissions` are, by sector, the words in which it is told to say that it does not know.
 
     Raises the TurkishAiError that `ask` raised first; what runs is cancelled then.
     """
@@ -119,7 +122,7 @@ async def evaluate_recall(
         failed = group.exceptions[0]
     if failed is not None:
         raise failed
-    taught = {dataset.sector: _Taught(dataset) for dataset in datasets}
+    taught = {dataset.sector: _Taught(dataset, admission=admissions[dataset.sector]) for dataset in datasets}
     judged = [
         taught[question.sector].judge(question, task.result())
         for question, task in zip(questions, running, strict=True)
@@ -134,9 +137,9 @@ async def evaluate_recall(
 class _Taught:
     """What a sector's train split says, to hold answers against."""
 
-    def __init__(self, dataset: SectorDataset) -> None:
+    def __init__(self, dataset: SectorDataset, *, admission: str) -> None:
         # [different answer] -> families that give it
-        self._families: dict[tuple[str, ...], set[str]] = {}
+        self._families: dict[tuple[str, ...], set[str]] = {_words(admission): {DECLINING_FAMILIES}}
         for example in dataset.split("train"):
             for message in example.messages:
                 if message.role == "assistant":
