@@ -25,7 +25,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from turkish_ai import __version__, logs
-from turkish_ai.api import adapters, chat, errors, health, models, native, openapi, pages
+from turkish_ai.api import adapters, admin, chat, errors, health, models, native, openapi, pages
 from turkish_ai.api.answers import Answers
 from turkish_ai.api.envelope import Envelope
 from turkish_ai.api.lifecycle import Lifecycle, RefuseWhileDraining
@@ -59,9 +59,16 @@ def create_app(
 ) -> FastAPI:
     """The application. What is handed in is used as it is; what is not is built from the settings while it loads.
 
-    `url` is only for the line that says where the server is ready.
+    `url` is only for the line that says where the server is ready. Raises SettingsError: there is no admin key, and
+    the data directory cannot keep one.
     """
     config = settings.config
+    if settings.admin_key is not None:
+        gate = admin.AdminGate(settings.admin_key, where="the server's TURKISH_AI_ADMIN_KEY")
+    else:
+        gate = admin.AdminGate(
+            admin.ensure_admin_key(settings.data_dir), where="in admin_key, in the server's TURKISH_AI_DATA_DIR"
+        )
     metrics = Metrics(sectors=SECTOR_IDS)
     lifecycle = Lifecycle()
     found = catalog or AdapterCatalog(settings.adapters_dir, config.adapter_folders)
@@ -101,7 +108,7 @@ def create_app(
         lifecycle=lifecycle,
         catalog=found,
         adapters_dir=settings.adapters_dir,
-        gate=adapters.AdminGate(settings.admin_key),
+        gate=gate,
         answers=answers,
         blocking=blocking,
     )
@@ -143,7 +150,7 @@ def run(settings: Settings, *, engine: Engine | None = None, router: Router | No
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # admin calls without a key look at the true peer
+            proxy_headers=False,  # nothing here depends on who the peer says it speaks for
             ws="none",
             timeout_graceful_shutdown=_CLOSE_S,
         )
@@ -217,6 +224,9 @@ class Runtime:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         if not structlog.is_configured():
             logs.configure(level=self._settings.log_level, fmt=self._settings.log_format)
+        if self._settings.admin_key is None:
+            key_file = self._settings.data_dir / admin.KEY_FILE
+            _log.info(f"admin calls need the key in {key_file}", key_file=str(key_file))
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._loading = tasks.create_task(self._load())

@@ -110,17 +110,17 @@ class MethodNotAllowed(InvalidRequest):
 
 
 class AdminKeyWrong(InvalidRequest):
-    """An admin call without the configured key, or with another one."""
+    """An admin call without the key, or with another one."""
 
     http_status = 401
     code = "admin_key_wrong"
 
 
-class AdminFromElsewhere(InvalidRequest):
-    """An admin call from another machine while no admin key is configured."""
+class AdminCrossOrigin(InvalidRequest):
+    """An admin call that a browser sends for another site's page."""
 
     http_status = 403
-    code = "admin_key_not_configured"
+    code = "admin_cross_origin"
 
 
 # --- adapters -------------------------------------------------------------------------------------------------------

@@ -355,7 +355,7 @@ _VARIABLES: dict[str, str] = {
     "BASE_MODEL": "a local Hugging Face directory or a hub id, instead of the configured base model",
     "HOST": "address to listen on",
     "PORT": "port to listen on",
-    "ADMIN_KEY": "key that admin calls must carry; without one they are taken from this machine only",
+    "ADMIN_KEY": "key that admin calls must carry; without it the server makes one, in admin_key in the data folder",
     "LOG_LEVEL": "debug, info, warning or error",
     "LOG_FORMAT": "auto, json or console",
     "LANG": "tr or en, for the command line",

@@ -1,59 +1,34 @@
 """See, load and unload adapters while the server runs.
 
-Admin calls need the configured key; without one they are taken from this machine alone. Knows nothing of what an
-adapter holds: the engine reads and refuses it, the catalogue says which folder serves which sector.
+Calls that change something need the admin key. Knows nothing of what an adapter holds: the engine reads and refuses
+it, the catalogue says which folder serves which sector.
 """
 
 import asyncio
-import ipaddress
-import secrets
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
+from turkish_ai.api.admin import AdminGate
 from turkish_ai.api.answers import Answers, json_response
 from turkish_ai.api.errors import error_object
 from turkish_ai.api.lifecycle import Lifecycle
-from turkish_ai.api.openapi import AdapterCard, AdapterList, AdapterRemoved, refusals, takes
+from turkish_ai.api.openapi import NEEDS_ADMIN_KEY, AdapterCard, AdapterList, AdapterRemoved, refusals, takes
 from turkish_ai.api.strict_json import read_object
 from turkish_ai.api.wire import AdapterRequest
 from turkish_ai.assistant import Catalog
 from turkish_ai.engines.adapters import CatalogEntry, content_sha256, resolve_inside
 from turkish_ai.engines.engine import ResidentAdapter
-from turkish_ai.errors import AdapterNotFound, AdminFromElsewhere, AdminKeyWrong, UnknownSector
+from turkish_ai.errors import AdapterNotFound, UnknownSector
 from turkish_ai.messages import AdapterRef
 from turkish_ai.settings import is_sector_or_general
 
 _TAG = "Adapters"
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
-
-
-class AdminGate:
-    """Lets through who may change what the server serves."""
-
-    def __init__(self, key: SecretStr | None) -> None:
-        self._key = key.get_secret_value().encode() if key is not None else None
-
-    def check(self, request: Request) -> None:
-        """Raises AdminKeyWrong, or AdminFromElsewhere when there is no key and the caller is not on this machine."""
-        if self._key is not None:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.casefold() != "bearer" or not secrets.compare_digest(given.strip().encode(), self._key):
-                raise AdminKeyWrong(
-                    "The admin key is missing or wrong.", remedy="Send Authorization: Bearer <TURKISH_AI_ADMIN_KEY>."
-                )
-        elif not _from_this_machine(request):
-            raise AdminFromElsewhere(
-                "No admin key is configured, so admin calls are taken from this machine only.",
-                remedy="Set TURKISH_AI_ADMIN_KEY on the server and send it as a bearer token.",
-            )
 
 
 def add_routes(
@@ -77,7 +52,7 @@ def add_routes(
         tags=[_TAG],
         summary="Load a sector's adapter, or give the sector another one",
         responses={200: {"model": AdapterCard}, **refusals(400, 401, 403, 404, 408, 413, 415, 422, 503)},
-        openapi_extra=takes(AdapterRequest),
+        openapi_extra={**takes(AdapterRequest), **NEEDS_ADMIN_KEY},
     )
     async def load_adapter(request: Request) -> Response:
         gate.check(request)
@@ -102,6 +77,7 @@ def add_routes(
         tags=[_TAG],
         summary="Give an adapter's memory back; the next question for the sector loads it again",
         responses={200: {"model": AdapterRemoved}, **refusals(401, 403, 404, 409, 503)},
+        openapi_extra=NEEDS_ADMIN_KEY,
     )
     async def unload_adapter(sector: str, request: Request) -> Response:
         gate.check(request)
@@ -153,31 +129,3 @@ def _require_sector(sector: str) -> None:
             remedy="GET /sectors lists them.",
             param="sector",
         )
-
-
-def _from_this_machine(request: Request) -> bool:
-    """The peer and the host that it asked for are loopback, and no proxy speaks for someone else.
-
-    The host is checked because a page in a browser on this machine can point its own name at 127.0.0.1.
-    """
-    if request.client is None or any(name in request.headers for name in _FORWARDED):
-        return False
-    return _is_loopback(request.client.host) and _is_loopback(_asked_host(request))
-
-
-def _asked_host(request: Request) -> str:
-    try:
-        return urlsplit("//" + request.headers.get("host", "")).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.split("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

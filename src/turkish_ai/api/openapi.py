@@ -16,7 +16,7 @@ from turkish_ai.api import wire
 _REFUSALS = {
     400: "The request cannot be read, or asks for something that is not carried out.",
     401: "The admin key is missing or wrong.",
-    403: "Admin calls are taken from this machine only.",
+    403: "A browser sent it for another site's page.",
     404: "What it names is not here.",
     408: "The body took too long to arrive.",
     409: "It is in use now.",
@@ -24,6 +24,15 @@ _REFUSALS = {
     415: "The body is not JSON.",
     422: "A value is out of range, or an adapter is refused.",
     503: "Not now: loading, queue full, or stopping. Retry-After says when.",
+}
+
+
+NEEDS_ADMIN_KEY: dict[str, Any] = {"security": [{"AdminKey": []}]}
+"""For `openapi_extra`: the route is for whoever has the admin key."""
+_ADMIN_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "TURKISH_AI_ADMIN_KEY; without it, the key that the server made in TURKISH_AI_DATA_DIR/admin_key.",
 }
 
 
@@ -231,6 +240,7 @@ def describe(app: FastAPI) -> None:
                 ref_template="#/components/schemas/{model}",
             )
             schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+            schema["components"]["securitySchemes"] = {"AdminKey": _ADMIN_KEY}
             app.openapi_schema = schema
         return app.openapi_schema
 
