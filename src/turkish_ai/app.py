@@ -34,7 +34,7 @@ from turkish_ai.assistant import Assistant, Catalog, References, Router
 from turkish_ai.base_model import BaseModelSource, Progress, ensure_base_model, progress_for
 from turkish_ai.engines.adapters import AdapterCatalog
 from turkish_ai.engines.engine import Engine
-from turkish_ai.errors import AdapterError, AdapterMemoryFull, Draining, SettingsError, TurkishAiError
+from turkish_ai.errors import AdapterError, AdapterMemoryFull, AdapterRefused, Draining, SettingsError, TurkishAiError
 from turkish_ai.grounding import question_banks
 from turkish_ai.metrics import Metrics
 from turkish_ai.settings import SECTOR_IDS, Settings
@@ -107,7 +107,7 @@ def create_app(
         app,
         lifecycle=lifecycle,
         catalog=found,
-        adapters_dir=settings.adapters_dir,
+        configured=config.adapter_folders,
         gate=gate,
         answers=answers,
         blocking=blocking,
@@ -323,6 +323,8 @@ class Runtime:
                 _log.info("adapter memory is full; the rest load when they are asked for", sector=entry.sector)
                 return
             except AdapterError as error:
+                if isinstance(error, AdapterRefused):
+                    self._catalog.refuse(entry.ref, error)
                 _log.warning("adapter refused", sector=entry.sector, code=error.code, error=str(error))
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:

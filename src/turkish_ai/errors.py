@@ -144,6 +144,20 @@ class AdapterRefused(AdapterError):
     code = "adapter_refused"
 
 
+class AdapterBroken(AdapterRefused):
+    """A question needs an adapter that the engine refuses: the server's files are wrong, not the request."""
+
+    http_status = 503
+    type = "server_error"
+
+
+class AdapterShared(AdapterError):
+    """Another sector answers with it too, so it was not taken away."""
+
+    http_status = 409
+    code = "adapter_shared"
+
+
 class AdapterInUse(AdapterError):
     """Requests are decoding with it, so it was not taken away."""
 

@@ -19,11 +19,11 @@ _REFUSALS = {
     403: "A browser sent it for another site's page.",
     404: "What it names is not here.",
     408: "The body took too long to arrive.",
-    409: "It is in use now.",
+    409: "It is in use now, or another sector needs it.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A value is out of range, or an adapter is refused.",
-    503: "Not now: loading, queue full, or stopping. Retry-After says when.",
+    503: "Not now: loading, queue full, or stopping (Retry-After says when); or the sector's adapter is broken.",
 }
 
 
@@ -53,10 +53,11 @@ class SectorConfidence(BaseModel):
 
 
 class FallbackDetail(BaseModel):
-    """Why the base model answered although a sector was found."""
+    """Why `general` answered although a sector was found."""
 
     code: str
     sector: str = Field(description="The sector that was found.")
+    confidence: float = Field(description="The router's, in that sector.")
     message_tr: str
     message_en: str
 
@@ -182,13 +183,17 @@ class SectorList(BaseModel):
 
 
 class AdapterCard(BaseModel):
-    sector: str
-    sector_name: str
+    sector: str | None = Field(
+        description="null for what is still in memory and answers for no sector: DELETE the sector it was loaded for."
+    )
+    sector_name: str | None
     folder: str | None
+    until_restart: bool = Field(description="The folder was given at run time; a restart brings the configured one.")
     version: str | None
     sha256: str | None
     resident: bool = Field(description="In the engine's memory now.")
-    pinned: bool
+    loaded_for: str | None = Field(description="The sector whose question or admin call brought it into memory.")
+    pinned: bool = Field(description="Until the restart.")
     users: int = Field(description="Requests decoding with it now.")
     bytes: int
     rank: int

@@ -255,11 +255,14 @@ class ClassifyRequest(WireModel):
 
 
 class AdapterRequest(WireModel):
-    """Bring a sector's adapter into memory; with `folder`, let that folder serve the sector from now on."""
+    """Bring a sector's adapter into memory; with `folder`, let that folder serve the sector until the restart.
+
+    What should stay is named in configs/model_config.json, as the sector's `adapter`.
+    """
 
     sector: str
     folder: str | None = Field(None, description="Below the adapters directory.")
-    pinned: bool = Field(False, description="Never evicted to make room for another.")
+    pinned: bool = Field(False, description="Until the restart, never evicted to make room for another.")
 
 
 def require_text(text: str) -> None:

@@ -1,5 +1,6 @@
 """The admin routes: who may call them, and what they do to a running server."""
 
+import shutil
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from tests.fakes.engine import FakeEngine
 from tests.fakes.router import FakeRouter
@@ -180,3 +182,157 @@ async def test_files_that_changed_since_are_unloaded_with_their_old_content(
     write_adapter(adapters_dir / "finance_banking", "trained again")
     removed = await client.delete("/adapters/finance_banking", headers=ADMIN)
     assert removed.json()["unloaded"] == [old]
+
+
+# --- what is left in memory -----------------------------------------------------------------------------------------
+
+
+async def load(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    response = await client.post("/adapters", json=body, headers=ADMIN)
+    assert response.status_code == 200, response.text
+    card: dict[str, Any] = response.json()
+    return card
+
+
+async def test_a_sector_that_gets_another_folder_gives_back_what_it_had(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    await load(client, **LOAD, pinned=True)
+    write_adapter(adapters_dir / "canary", "new weights")
+    card = await load(client, **LOAD, folder="canary", pinned=True)
+    assert [(resident.ref.version, resident.pinned) for resident in engine.adapters()] == [(card["version"], True)]
+
+
+async def test_what_a_sector_had_and_still_answers_with_is_unpinned_and_listed_until_it_is_taken_away(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    old = await load(client, **LOAD, pinned=True)
+    engine.use(old["sha256"], users=1)
+    write_adapter(adapters_dir / "canary", "new weights")
+    new = await load(client, **LOAD, folder="canary")
+    (left_over,) = [c for c in (await client.get("/adapters")).json()["adapters"] if c["sector"] is None]
+    assert (left_over["version"], left_over["pinned"], left_over["users"]) == (old["version"], False, 1)
+    assert left_over["loaded_for"] == "finance_banking"
+    engine.use(old["sha256"], users=0)
+    removed = await client.delete("/adapters/finance_banking", headers=ADMIN)
+    assert removed.json()["unloaded"] == [old["version"], new["version"]]
+    assert engine.adapters() == []
+
+
+async def test_loading_a_folder_again_whose_files_changed_gives_back_the_old_content(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    await load(client, **LOAD, pinned=True)
+    write_adapter(adapters_dir / "finance_banking", "trained again")
+    card = await load(client, **LOAD)
+    assert [resident.ref.version for resident in engine.adapters()] == [card["version"]]
+
+
+async def test_an_adapter_that_two_sectors_share_is_not_taken_from_the_other(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    await load(client, sector="legal", folder="finance_banking", pinned=True)
+    response = await client.delete("/adapters/finance_banking", headers=ADMIN)
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "adapter_shared")
+    assert "legal" in response.json()["error"]["message"]
+    write_adapter(adapters_dir / "legal", "its own weights")
+    await load(client, sector="legal", folder="legal")
+    assert sorted(resident.ref.name for resident in engine.adapters()) == ["finance_banking", "legal"]
+    assert (await client.delete("/adapters/finance_banking", headers=ADMIN)).status_code == 200
+
+
+async def test_memory_can_be_given_back_when_the_sectors_folder_is_gone(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    shutil.rmtree(adapters_dir / "finance_banking")
+    assert (await client.delete("/adapters/finance_banking", headers=ADMIN)).status_code == 200
+    assert engine.adapters() == []
+
+
+# --- whose adapter it is --------------------------------------------------------------------------------------------
+
+
+async def test_a_sector_is_not_given_an_adapter_that_was_trained_for_another(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    (adapters_dir / "finance_banking" / "turkish_ai.json").write_text('{"sector": "finance_banking"}')
+    response = await client.post("/adapters", json={"sector": "legal", "folder": "finance_banking"}, headers=ADMIN)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (422, "adapter_refused", "folder")
+    assert "'finance_banking'" in error["message"]
+    assert "'legal'" in error["message"]
+    assert card_of(await client.get("/adapters"), "legal")["folder"] is None
+    assert (await client.post("/adapters", json=LOAD, headers=ADMIN)).status_code == 200
+
+
+async def test_a_folder_given_at_run_time_says_that_it_lasts_until_the_restart(
+    client: httpx.AsyncClient, adapters_dir: Path
+) -> None:
+    assert (await load(client, **LOAD))["until_restart"] is False
+    write_adapter(adapters_dir / "canary", "new weights")
+    assert (await load(client, **LOAD, folder="canary"))["until_restart"] is True
+    assert card_of(await client.get("/adapters"), "finance_banking")["until_restart"] is True
+    assert (await load(client, **LOAD, folder="finance_banking"))["until_restart"] is False
+
+
+# --- one that is broken ---------------------------------------------------------------------------------------------
+
+
+async def test_a_broken_adapter_is_the_servers_fault_and_shown_as_broken_from_then_on(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    engine.refused_adapters["finance_banking"] = AdapterRefused("finance_banking: truncated.", remedy="Copy it again.")
+    for path, body in (("/v1/chat/completions", chat()), ("/infer", {"text": "kredi"})):
+        response = await client.post(path, json=body)
+        error = response.json()["error"]
+        assert (response.status_code, error["type"], error["code"]) == (503, "server_error", "adapter_refused")
+        assert "truncated" in error["message"]
+        assert error["param"] is None
+    assert len(engine.requests) == 1  # it was not tried again for the second question
+    card = card_of(await client.get("/adapters"), "finance_banking")
+    assert (card["version"], card["error"]["code"]) == (None, "adapter_refused")
+    sectors = {card["id"]: card for card in (await client.get("/sectors")).json()["sectors"]}
+    assert sectors["finance_banking"]["adapter"] is False
+    assert "truncated" in sectors["finance_banking"]["problem"]
+
+
+async def test_a_broken_adapter_serves_again_once_its_files_changed(
+    client: httpx.AsyncClient, adapters_dir: Path, engine: FakeEngine
+) -> None:
+    engine.refused_adapters["finance_banking"] = AdapterRefused("finance_banking: truncated.")
+    assert (await client.post("/infer", json={"text": "kredi"})).status_code == 503
+    engine.refused_adapters.clear()
+    assert (await client.post("/infer", json={"text": "kredi"})).status_code == 503
+    write_adapter(adapters_dir / "finance_banking", "whole weights")
+    assert (await client.post("/infer", json={"text": "kredi"})).status_code == 200
+
+
+async def test_loading_by_hand_tries_a_refused_adapter_again(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.refused_adapters["finance_banking"] = AdapterRefused("finance_banking: made for another base model.")
+    for _ in range(2):
+        response = await client.post("/adapters", json=LOAD, headers=ADMIN)
+        assert (response.status_code, response.json()["error"]["type"]) == (422, "invalid_request_error")
+    assert card_of(await client.get("/adapters"), "finance_banking")["error"]["code"] == "adapter_refused"
+    engine.refused_adapters.clear()
+    assert (await load(client, **LOAD))["error"] is None
+    assert (await client.post("/infer", json={"text": "kredi"})).status_code == 200
+
+
+async def test_an_adapter_that_was_refused_at_the_start_is_shown_as_broken(app: FastAPI, engine: FakeEngine) -> None:
+    engine.refused_adapters["finance_banking"] = AdapterRefused("finance_banking: truncated.")
+    async with open_client(app) as client:
+        assert card_of(await client.get("/adapters"), "finance_banking")["error"]["code"] == "adapter_refused"
+
+
+@pytest.mark.parametrize("call", ["load", "unload"])
+async def test_a_sector_without_an_adapter_is_refused_in_this_routes_words(
+    client: httpx.AsyncClient, call: str
+) -> None:
+    if call == "load":
+        response = await client.post("/adapters", json={"sector": "legal"}, headers=ADMIN)
+    else:
+        response = await client.delete("/adapters/legal", headers=ADMIN)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (404, "adapter_not_found", "sector")
+    assert "turkish-ai train legal" in error["message"]
+    assert "model" not in error["message"]
