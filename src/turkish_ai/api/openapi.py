@@ -130,13 +130,18 @@ class ChatCompletion(BaseModel):
     turkish_ai: OriginDetail
 
 
+class ModelDetail(BaseModel):
+    available: bool = Field(description="A question for it would be answered; a sector without an adapter is not.")
+
+
 class ModelCard(BaseModel):
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
-    root: str
+    root: str | None = Field(description="What answers, precisely; null while the sector has no adapter.")
     parent: str | None
+    turkish_ai: ModelDetail
 
 
 class ModelList(BaseModel):
