@@ -59,8 +59,10 @@ def create_app(
 ) -> FastAPI:
     """The application. What is handed in is used as it is; what is not is built from the settings while it loads.
 
-    `url` is only for the line that says where the server is ready. Raises SettingsError: there is no admin key, and
-    the data directory cannot keep one.
+    `url` is only for the line that says where the server is ready; None where another program listens.
+
+    Raises:
+        SettingsError: there is no admin key, and the data directory cannot keep one.
     """
     config = settings.config
     if settings.admin_key is not None:
@@ -80,7 +82,7 @@ def create_app(
         catalog=found,
         metrics=metrics,
         lifecycle=lifecycle,
-        url=url or f"http://{settings.host}:{settings.port}",
+        url=url,
     )
     app = FastAPI(
         title="Türk AI Agent",
@@ -204,7 +206,7 @@ class Runtime:
         catalog: Catalog,
         metrics: Metrics,
         lifecycle: Lifecycle,
-        url: str,
+        url: str | None,
     ) -> None:
         self.blocking = ThreadPoolExecutor(max_workers=4, thread_name_prefix=_BLOCKING_THREADS)
         self.failure: TurkishAiError | None = None
@@ -265,9 +267,8 @@ class Runtime:
         else:
             self._lifecycle.become_ready(assistant)
             took_s = time.perf_counter() - started
-            _log.info(
-                f"Türk AI Agent is ready at {self._url} after {took_s:.1f} s", url=self._url, took_s=round(took_s, 3)
-            )
+            where = f" at {self._url}" if self._url else ""
+            _log.info(f"Türk AI Agent is ready{where} after {took_s:.1f} s", url=self._url, took_s=round(took_s, 3))
 
     def _fail(self, error: TurkishAiError) -> None:
         self.failure = error

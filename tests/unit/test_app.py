@@ -123,6 +123,16 @@ async def test_a_whole_answer_that_outlives_the_drain_is_a_503(tmp_path: Path) -
         assert (response.status_code, response.json()["error"]["code"]) == (503, "draining")
 
 
+async def test_a_server_that_another_program_runs_claims_no_address(tmp_path: Path) -> None:
+    app = create_app(settings_for(tmp_path), engine=FakeEngine(), router=FakeRouter())
+    with structlog.testing.capture_logs() as lines:
+        async with serve(app):
+            pass
+    (ready,) = [line for line in lines if "is ready" in line["event"]]
+    assert "http" not in ready["event"]
+    assert ready["url"] is None
+
+
 async def test_two_stop_signals_are_one(tmp_path: Path) -> None:
     gate = Gate()
     engine = FakeEngine("bir", gate, "iki")
