@@ -126,7 +126,7 @@ def create_app(
     metrics.know_routes([route.path for route in app.routes if hasattr(route, "path")])
 
     # The last one added sees a request first.
-    app.add_middleware(BodyLimits, limits=config.inference.limits)
+    app.add_middleware(BodyLimits, limits=config.inference.limits, lifecycle=lifecycle)
     app.add_middleware(RefuseWhileDraining, lifecycle=lifecycle, errors=writer)
     app.add_middleware(Envelope, metrics=metrics, errors=writer)
     return app
@@ -336,6 +336,7 @@ class Runtime:
     def _drain(self, tasks: asyncio.TaskGroup, done: Callable[[], None]) -> None:
         """Let what runs end within the configured time, once; `done` is called when the engine has stopped."""
         self._lifecycle.drain()
+        self._lifecycle.stop_reading()
         if self._stopping is None:
             if self._loading is not None:
                 self._loading.cancel()
