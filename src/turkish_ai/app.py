@@ -27,6 +27,7 @@ from fastapi.telemetry import TelemetryConfig
 from turkish_ai import __version__, logs
 from turkish_ai.api import adapters, admin, chat, errors, health, models, native, openapi, pages
 from turkish_ai.api.answers import Answers
+from turkish_ai.api.connections import ConnectionRules
 from turkish_ai.api.envelope import Envelope
 from turkish_ai.api.lifecycle import Lifecycle, RefuseWhileDraining
 from turkish_ai.api.limits import BodyLimits
@@ -125,6 +126,8 @@ def create_app(
     openapi.describe(app)
     metrics.know_routes([route.path for route in app.routes if hasattr(route, "path")])
 
+    rules = ConnectionRules(limits=config.inference.limits, metrics=metrics, errors=writer)
+    runtime.connection = rules.connection
     # The last one added sees a request first.
     app.add_middleware(BodyLimits, limits=config.inference.limits, lifecycle=lifecycle)
     app.add_middleware(RefuseWhileDraining, lifecycle=lifecycle, errors=writer)
@@ -211,6 +214,7 @@ class Runtime:
         self.blocking = ThreadPoolExecutor(max_workers=4, thread_name_prefix=_BLOCKING_THREADS)
         self.failure: TurkishAiError | None = None
         self.on_failure: Callable[[], None] = lambda: None
+        self.connection: Callable[..., asyncio.Protocol] | None = None
         self._settings = settings
         self._engine = engine
         self._router = router
@@ -232,7 +236,10 @@ class Runtime:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._loading = tasks.create_task(self._load())
-                with _drain_on_signals(lambda done: self._drain(tasks, done), self._lifecycle):
+                server = _running_server()
+                if server is not None and self.connection is not None and server.config.http in ("auto", "httptools"):
+                    server.config.http_protocol_class = self.connection  # type: ignore[assignment]  # it only calls it
+                with _drain_on_signals(server, lambda done: self._drain(tasks, done), self._lifecycle):
                     yield
                 self._drain(tasks, lambda: None)
         finally:
@@ -375,16 +382,26 @@ class _LoadingProgress:
         self._shown.finish()
 
 
-@contextmanager
-def _drain_on_signals(begin: Callable[[Callable[[], None]], None], lifecycle: Lifecycle) -> Iterator[None]:
-    """Between a stop signal and uvicorn's own shutdown, which closes the door, let the answers end.
+def _running_server() -> uvicorn.Server | None:
+    """The uvicorn that runs this application, under `uvicorn services.inference_service:app` as under `run`.
 
-    Under `uvicorn services.inference_service:app` as under `run`: uvicorn has set its handlers before the application
-    starts, and they are put back when it ends. Elsewhere (a test's transport, another server) nothing is touched.
-    A second Ctrl-C ends the process at once.
+    It has set its signal handlers before the application starts. None elsewhere: a test's transport, another server.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if not isinstance(server, uvicorn.Server) or threading.current_thread() is not threading.main_thread():
+    if isinstance(server, uvicorn.Server) and threading.current_thread() is threading.main_thread():
+        return server
+    return None
+
+
+@contextmanager
+def _drain_on_signals(
+    server: uvicorn.Server | None, begin: Callable[[Callable[[], None]], None], lifecycle: Lifecycle
+) -> Iterator[None]:
+    """Between a stop signal and uvicorn's own shutdown, which closes the door, let the answers end.
+
+    uvicorn's handlers are put back when the application ends. A second Ctrl-C ends the process at once.
+    """
+    if server is None:
         yield
         return
     loop = asyncio.get_running_loop()

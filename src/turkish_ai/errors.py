@@ -76,6 +76,25 @@ class BodyTooSlow(InvalidRequest):
     retryable = True
 
 
+class UnreadableRequest(InvalidRequest):
+    """What a client sent is not HTTP, or not unambiguously so."""
+
+    code = "unreadable_request"
+
+
+class HeadersTooLarge(InvalidRequest):
+    http_status = 431
+    code = "headers_too_large"
+
+
+class HeadersTooSlow(InvalidRequest):
+    """The headers did not arrive in the time that `inference.limits.header_seconds` allows."""
+
+    http_status = 408
+    code = "headers_too_slow"
+    retryable = True
+
+
 class UnsupportedMediaType(InvalidRequest):
     """The body is not JSON in UTF-8, or says that it is not."""
 
@@ -187,6 +206,14 @@ class QueueFull(EngineError):
 
     http_status = 503
     code = "queue_full"
+    retryable = True
+
+
+class TooManyConnections(EngineError):
+    """Refused before the request: as many clients are connected as `inference.limits.connections` allows."""
+
+    http_status = 503
+    code = "too_many_connections"
     retryable = True
 
 

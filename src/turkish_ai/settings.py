@@ -170,6 +170,11 @@ class RequestLimits(Section):
     messages: Annotated[int, Field(ge=1)]
     body_bytes: Annotated[int, Field(ge=1024)]
     body_seconds: Annotated[float, Field(gt=0)] = Field(description="A body that takes longer to arrive is refused.")
+    header_bytes: Annotated[int, Field(ge=1024)] = Field(description="The request's line and headers together.")
+    header_seconds: Annotated[float, Field(gt=0)] = Field(
+        description="Headers that take longer to arrive are refused; so is a connection that asks for nothing."
+    )
+    connections: Annotated[int, Field(ge=1)] = Field(description="Open at once; one more gets 503.")
 
 
 class EmbeddedEngineConfig(Section):

@@ -55,7 +55,7 @@ class Envelope:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status, answered = message["status"], True
-                message["headers"] = _dressed(message["headers"], request_id)
+                message["headers"] = dressed(message["headers"], request_id)
             await send(message)
 
         try:
@@ -93,7 +93,7 @@ def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return uuid.uuid4().hex
 
 
-def _dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+def dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
     dressed = list(headers)
     present = {name for name, _ in dressed}
     dressed.append((REQUEST_ID_HEADER, request_id.encode("ascii")))
