@@ -15,7 +15,15 @@ import structlog
 
 from turkish_ai.engines.adapters import CatalogEntry
 from turkish_ai.engines.engine import Engine
-from turkish_ai.errors import AdapterNotFound, GenerationFailed, InvalidRequest, TurkishAiError, UnknownModel
+from turkish_ai.errors import (
+    AdapterBroken,
+    AdapterNotFound,
+    AdapterRefused,
+    GenerationFailed,
+    InvalidRequest,
+    TurkishAiError,
+    UnknownModel,
+)
 from turkish_ai.grounding import Reference, as_message
 from turkish_ai.messages import (
     GENERAL,
@@ -59,7 +67,11 @@ class References(Protocol):
 class Catalog(Protocol):
     """Which adapter serves which sector: `engines.adapters.AdapterCatalog`. Called from worker threads."""
 
-    def find(self, sector: str) -> AdapterRef: ...
+    def find(self, sector: str, *, again: bool = False) -> AdapterRef: ...
+
+    def refuse(self, ref: AdapterRef, error: AdapterRefused) -> None: ...
+
+    def candidate(self, sector: str, folder: str) -> AdapterRef: ...
 
     def assign(self, sector: str, folder: str) -> AdapterRef: ...
 
@@ -84,11 +96,13 @@ class TurnRequest:
 class Fallback:
     """Why `general` answered a question whose sector was found. `sector` is the one that was found.
 
-    With the sector `general` itself: its adapter is configured and not there, so the base model answered.
+    With the sector `general` itself: its adapter is configured and not there, so the base model answered. `confidence`
+    is the router's in `sector`.
     """
 
     code: str
     sector: str
+    confidence: float
     message_tr: str
     message_en: str
 
@@ -195,10 +209,11 @@ class Assistant:
         """Start an answer and wait for its first delta, so that what can be refused is refused here.
 
         Raises:
-            UnknownModel, AdapterNotFound, AdapterRefused: for `request.model`.
+            UnknownModel, AdapterNotFound, AdapterBroken: for `request.model`, or the sector that the router found.
             Whatever `Engine.generate` raises before its first delta.
         """
         account = _Account(metrics=self._metrics, turn_id=request.id, sector=self._label(request.model))
+        origin: Origin | None = None
         try:
             origin = await self._find_origin(request)
             account.sector = origin.choice.sector
@@ -219,6 +234,14 @@ class Assistant:
         except asyncio.CancelledError:
             account.close("cancelled")
             raise
+        except AdapterRefused as error:
+            account.close("refused", code=error.code)
+            if origin is not None and origin.adapter is not None:
+                self._catalog.refuse(origin.adapter, error)
+            raise AdapterBroken(
+                f"The adapter that this question needs cannot be served. {error.message}",
+                remedy="Whoever runs the server can mend it; GET /adapters shows its state.",
+            ) from error
         except TurkishAiError as error:
             account.close("failed" if isinstance(error, GenerationFailed) else "refused", code=error.code)
             raise
@@ -278,7 +301,7 @@ class Assistant:
             adapter = self._catalog.find(choice.sector)
         except AdapterNotFound as error:
             general = self._general_adapter() if choice.sector != GENERAL else None
-            fallback = self._no_adapter(choice.sector, error, answered_by=general)
+            fallback = self._no_adapter(choice, error, answered_by=general)
             answered = replace(choice, sector=GENERAL, fallback=fallback.code)
             origin = self._origin(answered, general, fallback=fallback, routing_s=routing_s)
         else:
@@ -324,14 +347,15 @@ class Assistant:
     ) -> Origin:
         return Origin(choice=choice, adapter=adapter, engine=self.engine.name, fallback=fallback, routing_s=routing_s)
 
-    def _no_adapter(self, sector: str, error: AdapterNotFound, *, answered_by: AdapterRef | None) -> Fallback:
-        names = self._sectors[sector]
+    def _no_adapter(self, found: SectorChoice, error: AdapterNotFound, *, answered_by: AdapterRef | None) -> Fallback:
+        names = self._sectors[found.sector]
         who_tr, who_en = (
             ("genel asistan", "the general adapter") if answered_by is not None else ("temel model", "the base model")
         )
         return Fallback(
             code=error.code,
-            sector=sector,
+            sector=found.sector,
+            confidence=found.confidence,
             message_tr=f"{names.name_tr} için bu sunucuda henüz adaptör yok; soruyu {who_tr} yanıtladı.",
             message_en=f"{names.name_en} has no adapter on this server yet; {who_en} answered.",
         )

@@ -170,6 +170,11 @@ class RequestLimits(Section):
     messages: Annotated[int, Field(ge=1)]
     body_bytes: Annotated[int, Field(ge=1024)]
     body_seconds: Annotated[float, Field(gt=0)] = Field(description="A body that takes longer to arrive is refused.")
+    header_bytes: Annotated[int, Field(ge=1024)] = Field(description="The request's line and headers together.")
+    header_seconds: Annotated[float, Field(gt=0)] = Field(
+        description="Headers that take longer to arrive are refused; so is a connection that asks for nothing."
+    )
+    connections: Annotated[int, Field(ge=1)] = Field(description="Open at once; one more gets 503.")
 
 
 class EmbeddedEngineConfig(Section):
@@ -355,7 +360,7 @@ _VARIABLES: dict[str, str] = {
     "BASE_MODEL": "a local Hugging Face directory or a hub id, instead of the configured base model",
     "HOST": "address to listen on",
     "PORT": "port to listen on",
-    "ADMIN_KEY": "key that admin calls must carry; without one they are taken from this machine only",
+    "ADMIN_KEY": "key that admin calls must carry; without it the server makes one, in admin_key in the data folder",
     "LOG_LEVEL": "debug, info, warning or error",
     "LOG_FORMAT": "auto, json or console",
     "LANG": "tr or en, for the command line",

@@ -16,8 +16,8 @@ from tests.fakes.router import FakeRouter
 from turkish_ai.assistant import Assistant, Turn, TurnRequest
 from turkish_ai.engines.adapters import AdapterCatalog
 from turkish_ai.errors import (
+    AdapterBroken,
     AdapterNotFound,
-    AdapterRefused,
     GenerationFailed,
     InvalidRequest,
     QueueFull,
@@ -143,6 +143,7 @@ async def test_a_sector_without_an_adapter_is_answered_by_the_base_model_which_s
     assert origin.choice.top[0][0] == "legal"
     assert origin.fallback is not None
     assert (origin.fallback.code, origin.fallback.sector) == ("adapter_not_found", "legal")
+    assert origin.fallback.confidence == 0.8125
     assert "Hukuk" in origin.fallback.message_tr
     assert "Legal" in origin.fallback.message_en
     assert bench.counted("turkish_ai_router_fallbacks_total", sector="legal") == 1
@@ -162,7 +163,7 @@ async def test_a_broken_adapter_is_an_error_and_never_the_base_models_answer(
     routed = Bench(
         engine=bench.engine, router=FakeRouter({"elektrik": "energy"}), adapters_dir=adapters_dir, blocking=blocking
     )
-    with pytest.raises(AdapterRefused, match=r"adapter_model\.safetensors is missing"):
+    with pytest.raises(AdapterBroken, match=r"adapter_model\.safetensors is missing"):
         await routed.turn("elektrik faturam")
     assert bench.engine.requests == []
     assert routed.counted("turkish_ai_router_choices_total", sector="energy") == 0  # nothing came of it
@@ -272,7 +273,7 @@ async def test_a_configured_adapter_of_general_that_is_not_there_is_said(adapted
 async def test_a_broken_adapter_of_general_is_an_error_too(adapted: Bench, adapters_dir: Path) -> None:
     (adapters_dir / "general" / "adapter_model.safetensors").unlink()
     for text in ("merhaba", "dava açmak istiyorum"):
-        with pytest.raises(AdapterRefused):
+        with pytest.raises(AdapterBroken):
             await adapted.turn(text)
 
 

@@ -61,6 +61,8 @@ class Answers:
             "x-turkish-ai-confidence": f"{origin.choice.confidence:.4f}",
             "x-turkish-ai-engine": quote(origin.engine),
         }
+        if origin.fallback is not None:
+            found["x-turkish-ai-fallback"] = origin.fallback.sector
         if origin.adapter is not None:
             found["x-turkish-ai-adapter"] = quote(origin.adapter.name)
             found["x-turkish-ai-version"] = origin.adapter.version
@@ -102,12 +104,13 @@ def _reference(reference: Reference | None) -> dict[str, Any] | None:
     }
 
 
-def _fallback(fallback: Fallback | None) -> dict[str, str] | None:
+def _fallback(fallback: Fallback | None) -> dict[str, Any] | None:
     if fallback is None:
         return None
     return {
         "code": fallback.code,
         "sector": fallback.sector,
+        "confidence": round(fallback.confidence, 4),
         "message_tr": fallback.message_tr,
         "message_en": fallback.message_en,
     }
