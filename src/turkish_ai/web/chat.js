@@ -39,6 +39,10 @@ function showOrigin(list, origin, asked) {
   if (routed && !origin.fallback) list.append(element("li", "", confidence(origin.confidence)));
   if (!routed) list.append(element("li", "", "sizin seçiminiz"));
   list.append(element("li", "", origin.version ? `adaptör ${origin.version}` : "temel model"));
+  // Small talk needs no source.
+  if (origin.reference && origin.sector !== "general") {
+    list.append(element("li", "reference", `dayanak: “${origin.reference.question}”`));
+  }
 }
 
 function remark(turn, text) {
