@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,16 +25,18 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from turkish_ai import __version__, logs
-from turkish_ai.api import adapters, chat, errors, health, models, native, openapi, pages
+from turkish_ai.api import adapters, admin, chat, errors, health, models, native, openapi, pages
 from turkish_ai.api.answers import Answers
+from turkish_ai.api.connections import ConnectionRules
 from turkish_ai.api.envelope import Envelope
 from turkish_ai.api.lifecycle import Lifecycle, RefuseWhileDraining
 from turkish_ai.api.limits import BodyLimits
-from turkish_ai.assistant import Assistant, Catalog, Router
+from turkish_ai.assistant import Assistant, Catalog, References, Router
 from turkish_ai.base_model import BaseModelSource, Progress, ensure_base_model, progress_for
 from turkish_ai.engines.adapters import AdapterCatalog
 from turkish_ai.engines.engine import Engine
-from turkish_ai.errors import AdapterError, AdapterMemoryFull, Draining, SettingsError, TurkishAiError
+from turkish_ai.errors import AdapterError, AdapterMemoryFull, AdapterRefused, Draining, SettingsError, TurkishAiError
+from turkish_ai.grounding import question_banks
 from turkish_ai.metrics import Metrics
 from turkish_ai.settings import SECTOR_IDS, Settings
 
@@ -51,14 +54,24 @@ def create_app(
     *,
     engine: Engine | None = None,
     router: Router | None = None,
+    references: References | None = None,
     catalog: Catalog | None = None,
     url: str | None = None,
 ) -> FastAPI:
     """The application. What is handed in is used as it is; what is not is built from the settings while it loads.
 
-    `url` is only for the line that says where the server is ready.
+    `url` is only for the line that says where the server is ready; None where another program listens.
+
+    Raises:
+        SettingsError: there is no admin key, and the data directory cannot keep one.
     """
     config = settings.config
+    if settings.admin_key is not None:
+        gate = admin.AdminGate(settings.admin_key, where="the server's TURKISH_AI_ADMIN_KEY")
+    else:
+        gate = admin.AdminGate(
+            admin.ensure_admin_key(settings.data_dir), where="in admin_key, in the server's TURKISH_AI_DATA_DIR"
+        )
     metrics = Metrics(sectors=SECTOR_IDS)
     lifecycle = Lifecycle()
     found = catalog or AdapterCatalog(settings.adapters_dir, config.adapter_folders)
@@ -66,10 +79,11 @@ def create_app(
         settings,
         engine=engine,
         router=router,
+        references=references,
         catalog=found,
         metrics=metrics,
         lifecycle=lifecycle,
-        url=url or f"http://{settings.host}:{settings.port}",
+        url=url,
     )
     app = FastAPI(
         title="Türk AI Agent",
@@ -96,8 +110,8 @@ def create_app(
         app,
         lifecycle=lifecycle,
         catalog=found,
-        adapters_dir=settings.adapters_dir,
-        gate=adapters.AdminGate(settings.admin_key),
+        configured=config.adapter_folders,
+        gate=gate,
         answers=answers,
         blocking=blocking,
     )
@@ -112,8 +126,10 @@ def create_app(
     openapi.describe(app)
     metrics.know_routes([route.path for route in app.routes if hasattr(route, "path")])
 
+    rules = ConnectionRules(limits=config.inference.limits, metrics=metrics, errors=writer)
+    runtime.connection = rules.connection
     # The last one added sees a request first.
-    app.add_middleware(BodyLimits, limits=config.inference.limits)
+    app.add_middleware(BodyLimits, limits=config.inference.limits, lifecycle=lifecycle)
     app.add_middleware(RefuseWhileDraining, lifecycle=lifecycle, errors=writer)
     app.add_middleware(Envelope, metrics=metrics, errors=writer)
     return app
@@ -139,7 +155,7 @@ def run(settings: Settings, *, engine: Engine | None = None, router: Router | No
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # admin calls without a key look at the true peer
+            proxy_headers=False,  # nothing here depends on who the peer says it speaks for
             ws="none",
             timeout_graceful_shutdown=_CLOSE_S,
         )
@@ -189,17 +205,20 @@ class Runtime:
         *,
         engine: Engine | None,
         router: Router | None,
+        references: References | None,
         catalog: Catalog,
         metrics: Metrics,
         lifecycle: Lifecycle,
-        url: str,
+        url: str | None,
     ) -> None:
         self.blocking = ThreadPoolExecutor(max_workers=4, thread_name_prefix=_BLOCKING_THREADS)
         self.failure: TurkishAiError | None = None
         self.on_failure: Callable[[], None] = lambda: None
+        self.connection: Callable[..., asyncio.Protocol] | None = None
         self._settings = settings
         self._engine = engine
         self._router = router
+        self._references = references
         self._catalog = catalog
         self._metrics = metrics
         self._lifecycle = lifecycle
@@ -211,10 +230,16 @@ class Runtime:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         if not structlog.is_configured():
             logs.configure(level=self._settings.log_level, fmt=self._settings.log_format)
+        if self._settings.admin_key is None:
+            key_file = self._settings.data_dir / admin.KEY_FILE
+            _log.info(f"admin calls need the key in {key_file}", key_file=str(key_file))
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._loading = tasks.create_task(self._load())
-                with _drain_on_signals(lambda done: self._drain(tasks, done), self._lifecycle):
+                server = _running_server()
+                if server is not None and self.connection is not None and server.config.http in ("auto", "httptools"):
+                    server.config.http_protocol_class = self.connection  # type: ignore[assignment]  # it only calls it
+                with _drain_on_signals(server, lambda done: self._drain(tasks, done), self._lifecycle):
                     yield
                 self._drain(tasks, lambda: None)
         finally:
@@ -228,9 +253,11 @@ class Runtime:
             async with asyncio.TaskGroup() as tasks:
                 engine = tasks.create_task(self._start_engine())
                 router = tasks.create_task(self._load_router())
+                references = tasks.create_task(self._load_references())
             assistant = Assistant(
                 engine=engine.result(),
                 router=router.result(),
+                references=references.result(),
                 catalog=self._catalog,
                 sectors=self._settings.config.sectors,
                 general=self._settings.config.general,
@@ -247,9 +274,8 @@ class Runtime:
         else:
             self._lifecycle.become_ready(assistant)
             took_s = time.perf_counter() - started
-            _log.info(
-                f"Türk AI Agent is ready at {self._url} after {took_s:.1f} s", url=self._url, took_s=round(took_s, 3)
-            )
+            where = f" at {self._url}" if self._url else ""
+            _log.info(f"Türk AI Agent is ready{where} after {took_s:.1f} s", url=self._url, took_s=round(took_s, 3))
 
     def _fail(self, error: TurkishAiError) -> None:
         self.failure = error
@@ -284,6 +310,15 @@ class Runtime:
 
         return SectorRouter(load_model(ensure_router(self._settings)), config=self._settings.config.routing)
 
+    async def _load_references(self) -> References:
+        if self._references is None:
+            banks = question_banks(self._settings)
+            for entry in await self._in_thread(self._catalog.entries):
+                if entry.ref is not None and entry.ref.grounded:
+                    await self._in_thread(partial(banks.prepare, entry.sector))
+            self._references = banks
+        return self._references
+
     async def _preload(self, engine: Engine) -> None:
         """An adapter that is refused here is refused again, with its reason, to whoever asks for its sector."""
         self._lifecycle.report_loading("loading adapters")
@@ -296,6 +331,8 @@ class Runtime:
                 _log.info("adapter memory is full; the rest load when they are asked for", sector=entry.sector)
                 return
             except AdapterError as error:
+                if isinstance(error, AdapterRefused):
+                    self._catalog.refuse(entry.ref, error)
                 _log.warning("adapter refused", sector=entry.sector, code=error.code, error=str(error))
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
@@ -306,6 +343,7 @@ class Runtime:
     def _drain(self, tasks: asyncio.TaskGroup, done: Callable[[], None]) -> None:
         """Let what runs end within the configured time, once; `done` is called when the engine has stopped."""
         self._lifecycle.drain()
+        self._lifecycle.stop_reading()
         if self._stopping is None:
             if self._loading is not None:
                 self._loading.cancel()
@@ -344,16 +382,26 @@ class _LoadingProgress:
         self._shown.finish()
 
 
-@contextmanager
-def _drain_on_signals(begin: Callable[[Callable[[], None]], None], lifecycle: Lifecycle) -> Iterator[None]:
-    """Between a stop signal and uvicorn's own shutdown, which closes the door, let the answers end.
+def _running_server() -> uvicorn.Server | None:
+    """The uvicorn that runs this application, under `uvicorn services.inference_service:app` as under `run`.
 
-    Under `uvicorn services.inference_service:app` as under `run`: uvicorn has set its handlers before the application
-    starts, and they are put back when it ends. Elsewhere (a test's transport, another server) nothing is touched.
-    A second Ctrl-C ends the process at once.
+    It has set its signal handlers before the application starts. None elsewhere: a test's transport, another server.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if not isinstance(server, uvicorn.Server) or threading.current_thread() is not threading.main_thread():
+    if isinstance(server, uvicorn.Server) and threading.current_thread() is threading.main_thread():
+        return server
+    return None
+
+
+@contextmanager
+def _drain_on_signals(
+    server: uvicorn.Server | None, begin: Callable[[Callable[[], None]], None], lifecycle: Lifecycle
+) -> Iterator[None]:
+    """Between a stop signal and uvicorn's own shutdown, which closes the door, let the answers end.
+
+    uvicorn's handlers are put back when the application ends. A second Ctrl-C ends the process at once.
+    """
+    if server is None:
         yield
         return
     loop = asyncio.get_running_loop()

@@ -15,7 +15,16 @@ import structlog
 
 from turkish_ai.engines.adapters import CatalogEntry
 from turkish_ai.engines.engine import Engine
-from turkish_ai.errors import AdapterNotFound, GenerationFailed, InvalidRequest, TurkishAiError, UnknownModel
+from turkish_ai.errors import (
+    AdapterBroken,
+    AdapterNotFound,
+    AdapterRefused,
+    GenerationFailed,
+    InvalidRequest,
+    TurkishAiError,
+    UnknownModel,
+)
+from turkish_ai.grounding import Reference, as_message
 from turkish_ai.messages import (
     GENERAL,
     AdapterRef,
@@ -49,10 +58,20 @@ class Router(Protocol):
         ...
 
 
+class References(Protocol):
+    """What looks taught answers up: `grounding.QuestionBanks`, or a test's fake. Called from worker threads."""
+
+    def find(self, sector: str, text: str, *, history: Sequence[str] = ()) -> Reference | None: ...
+
+
 class Catalog(Protocol):
     """Which adapter serves which sector: `engines.adapters.AdapterCatalog`. Called from worker threads."""
 
-    def find(self, sector: str) -> AdapterRef: ...
+    def find(self, sector: str, *, again: bool = False) -> AdapterRef: ...
+
+    def refuse(self, ref: AdapterRef, error: AdapterRefused) -> None: ...
+
+    def candidate(self, sector: str, folder: str) -> AdapterRef: ...
 
     def assign(self, sector: str, folder: str) -> AdapterRef: ...
 
@@ -77,11 +96,13 @@ class TurnRequest:
 class Fallback:
     """Why `general` answered a question whose sector was found. `sector` is the one that was found.
 
-    With the sector `general` itself: its adapter is configured and not there, so the base model answered.
+    With the sector `general` itself: its adapter is configured and not there, so the base model answered. `confidence`
+    is the router's in `sector`.
     """
 
     code: str
     sector: str
+    confidence: float
     message_tr: str
     message_en: str
 
@@ -91,8 +112,9 @@ class Origin:
     """Where an answer comes from, known before its first word.
 
     `choice.sector` is the sector that answers; after a fallback that is `general`, `choice.confidence` stays the
-    router's in the sector that it found. `adapter` is None where the base model answers as it is. A
-    sector that the caller named has confidence 1 and no `top`.
+    router's in the sector that it found. A sector that the caller named has confidence 1 and no `top`. `adapter` is
+    None where the base model answers as it is. `told` is what a grounded adapter answers from: the taught answer of
+    `reference`, or, where nothing fits, that it does not know and whom to ask.
     """
 
     choice: SectorChoice
@@ -100,6 +122,8 @@ class Origin:
     engine: str
     fallback: Fallback | None
     routing_s: float
+    told: str | None = None
+    reference: Reference | None = None
 
     @property
     def model(self) -> str:
@@ -166,6 +190,7 @@ class Assistant:
         *,
         engine: Engine,
         router: Router,
+        references: References,
         catalog: Catalog,
         sectors: Iterable[Sector],
         general: General,
@@ -174,6 +199,7 @@ class Assistant:
     ) -> None:
         self.engine = engine
         self._router = router
+        self._references = references
         self._catalog = catalog
         self._sectors: dict[str, Sector | General] = {sector.id: sector for sector in sectors} | {GENERAL: general}
         self._metrics = metrics
@@ -183,17 +209,19 @@ class Assistant:
         """Start an answer and wait for its first delta, so that what can be refused is refused here.
 
         Raises:
-            UnknownModel, AdapterNotFound, AdapterRefused: for `request.model`.
+            UnknownModel, AdapterNotFound, AdapterBroken: for `request.model`, or the sector that the router found.
             Whatever `Engine.generate` raises before its first delta.
         """
         account = _Account(metrics=self._metrics, turn_id=request.id, sector=self._label(request.model))
+        origin: Origin | None = None
         try:
             origin = await self._find_origin(request)
             account.sector = origin.choice.sector
+            told = (as_message(origin.told),) if origin.told is not None else ()
             rest = self.engine.generate(
                 GenerationRequest(
                     request_id=request.id,
-                    messages=request.messages,
+                    messages=(*told, *request.messages),
                     sampling=request.sampling,
                     adapter=origin.adapter,
                     n=request.n,
@@ -206,6 +234,14 @@ class Assistant:
         except asyncio.CancelledError:
             account.close("cancelled")
             raise
+        except AdapterRefused as error:
+            account.close("refused", code=error.code)
+            if origin is not None and origin.adapter is not None:
+                self._catalog.refuse(origin.adapter, error)
+            raise AdapterBroken(
+                f"The adapter that this question needs cannot be served. {error.message}",
+                remedy="Whoever runs the server can mend it; GET /adapters shows its state.",
+            ) from error
         except TurkishAiError as error:
             account.close("failed" if isinstance(error, GenerationFailed) else "refused", code=error.code)
             raise
@@ -225,16 +261,20 @@ class Assistant:
 
     async def _find_origin(self, request: TurnRequest) -> Origin:
         loop = asyncio.get_running_loop()
-        if request.model != AUTO:
-            return await loop.run_in_executor(self._blocking, self._named, request.model)
         *history, text = _user_texts(request.messages)
-        found, origin = await loop.run_in_executor(self._blocking, self._routed, text, history)
-        self._count_choice(found, origin.routing_s)
-        if origin.fallback is not None:
-            self._metrics.router_fallbacks.labels(self._metrics.sector(found.sector)).inc()
+        if request.model != AUTO:
+            origin = await loop.run_in_executor(self._blocking, self._named, request.model, text, history)
+        else:
+            found, origin = await loop.run_in_executor(self._blocking, self._routed, text, history)
+            self._count_choice(found, origin.routing_s)
+            if origin.fallback is not None:
+                self._metrics.router_fallbacks.labels(self._metrics.sector(found.sector)).inc()
+        if origin.adapter is not None and origin.adapter.grounded:
+            told = "yes" if origin.reference is not None else "no"
+            self._metrics.references.labels(self._metrics.sector(origin.choice.sector), told).inc()
         return origin
 
-    def _named(self, model: str) -> Origin:
+    def _named(self, model: str, text: str, history: Sequence[str]) -> Origin:
         sector, at, version = model.partition("@")
         if model == BASE or (model == GENERAL and not self._general_is_adapted):
             return self._origin(SectorChoice(sector=GENERAL, confidence=1.0))
@@ -251,7 +291,7 @@ class Assistant:
                 remedy=f'Ask for "{sector}@{adapter.version}", or for "{sector}" to get whichever version is there.',
                 param="model",
             )
-        return self._origin(SectorChoice(sector=sector, confidence=1.0), adapter)
+        return self._told(self._origin(SectorChoice(sector=sector, confidence=1.0), adapter), text, history)
 
     def _routed(self, text: str, history: Sequence[str]) -> tuple[SectorChoice, Origin]:
         choice, routing_s = self._route(text, history)
@@ -261,10 +301,23 @@ class Assistant:
             adapter = self._catalog.find(choice.sector)
         except AdapterNotFound as error:
             general = self._general_adapter() if choice.sector != GENERAL else None
-            fallback = self._no_adapter(choice.sector, error, answered_by=general)
+            fallback = self._no_adapter(choice, error, answered_by=general)
             answered = replace(choice, sector=GENERAL, fallback=fallback.code)
-            return choice, self._origin(answered, general, fallback=fallback, routing_s=routing_s)
-        return choice, self._origin(choice, adapter, routing_s=routing_s)
+            origin = self._origin(answered, general, fallback=fallback, routing_s=routing_s)
+        else:
+            origin = self._origin(choice, adapter, routing_s=routing_s)
+        return choice, self._told(origin, text, history)
+
+    def _told(self, origin: Origin, text: str, history: Sequence[str]) -> Origin:
+        """With what the adapter answers from, if it learnt to."""
+        if origin.adapter is None or not origin.adapter.grounded:
+            return origin
+        if origin.fallback is not None:  # `general` speaks for a sector that it knows nothing of
+            return replace(origin, told=self._sectors[origin.fallback.sector].no_answer_tr)
+        sector = origin.choice.sector
+        reference = self._references.find(sector, text, history=history)
+        told = reference.answer if reference is not None else self._sectors[sector].no_answer_tr
+        return replace(origin, told=told, reference=reference)
 
     @property
     def _general_is_adapted(self) -> bool:
@@ -294,14 +347,15 @@ class Assistant:
     ) -> Origin:
         return Origin(choice=choice, adapter=adapter, engine=self.engine.name, fallback=fallback, routing_s=routing_s)
 
-    def _no_adapter(self, sector: str, error: AdapterNotFound, *, answered_by: AdapterRef | None) -> Fallback:
-        names = self._sectors[sector]
+    def _no_adapter(self, found: SectorChoice, error: AdapterNotFound, *, answered_by: AdapterRef | None) -> Fallback:
+        names = self._sectors[found.sector]
         who_tr, who_en = (
             ("genel asistan", "the general adapter") if answered_by is not None else ("temel model", "the base model")
         )
         return Fallback(
             code=error.code,
-            sector=sector,
+            sector=found.sector,
+            confidence=found.confidence,
             message_tr=f"{names.name_tr} için bu sunucuda henüz adaptör yok; soruyu {who_tr} yanıtladı.",
             message_en=f"{names.name_en} has no adapter on this server yet; {who_en} answered.",
         )

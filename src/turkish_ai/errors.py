@@ -84,6 +84,25 @@ class BodyTooSlow(InvalidRequest):
     retryable = True
 
 
+class UnreadableRequest(InvalidRequest):
+    """What a client sent is not HTTP, or not unambiguously so."""
+
+    code = "unreadable_request"
+
+
+class HeadersTooLarge(InvalidRequest):
+    http_status = 431
+    code = "headers_too_large"
+
+
+class HeadersTooSlow(InvalidRequest):
+    """The headers did not arrive in the time that `inference.limits.header_seconds` allows."""
+
+    http_status = 408
+    code = "headers_too_slow"
+    retryable = True
+
+
 class UnsupportedMediaType(InvalidRequest):
     """The body is not JSON in UTF-8, or says that it is not."""
 
@@ -118,17 +137,17 @@ class MethodNotAllowed(InvalidRequest):
 
 
 class AdminKeyWrong(InvalidRequest):
-    """An admin call without the configured key, or with another one."""
+    """An admin call without the key, or with another one."""
 
     http_status = 401
     code = "admin_key_wrong"
 
 
-class AdminFromElsewhere(InvalidRequest):
-    """An admin call from another machine while no admin key is configured."""
+class AdminCrossOrigin(InvalidRequest):
+    """An admin call that a browser sends for another site's page."""
 
     http_status = 403
-    code = "admin_key_not_configured"
+    code = "admin_cross_origin"
 
 
 # --- adapters -------------------------------------------------------------------------------------------------------
@@ -150,6 +169,20 @@ class AdapterRefused(AdapterError):
 
     http_status = 422
     code = "adapter_refused"
+
+
+class AdapterBroken(AdapterRefused):
+    """A question needs an adapter that the engine refuses: the server's files are wrong, not the request."""
+
+    http_status = 503
+    type = "server_error"
+
+
+class AdapterShared(AdapterError):
+    """Another sector answers with it too, so it was not taken away."""
+
+    http_status = 409
+    code = "adapter_shared"
 
 
 class AdapterInUse(AdapterError):
@@ -181,6 +214,14 @@ class QueueFull(EngineError):
 
     http_status = 503
     code = "queue_full"
+    retryable = True
+
+
+class TooManyConnections(EngineError):
+    """Refused before the request: as many clients are connected as `inference.limits.connections` allows."""
+
+    http_status = 503
+    code = "too_many_connections"
     retryable = True
 
 

@@ -44,11 +44,15 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterRef:
-    """Which adapter a request decodes with. `sha256` identifies it; the name and path only say where it lies."""
+    """Which adapter a request decodes with. `sha256` identifies it; the name and path only say where it lies.
+
+    `grounded`: it learnt to answer from the taught answer that the conversation begins with (see `grounding`).
+    """
 
     name: str
     sha256: str
     path: Path
+    grounded: bool = field(default=False, compare=False)
 
     @property
     def version(self) -> str:

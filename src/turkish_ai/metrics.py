@@ -53,7 +53,7 @@ class Metrics:
         )
         self.router_fallbacks = Counter(
             "turkish_ai_router_fallbacks_total",
-            "Questions answered by the base model because the sector found has no adapter.",
+            "Questions that `general` answered because the sector found has no adapter.",
             ["sector"],
             registry=r,
         )
@@ -62,6 +62,12 @@ class Metrics:
         )
         self.router_seconds = Histogram(
             "turkish_ai_router_seconds", "Time to choose a sector.", buckets=_ROUTER_S, registry=r
+        )
+        self.references = Counter(
+            "turkish_ai_references_total",
+            "Questions to a grounded adapter, by whether a taught answer was found for it.",
+            ["sector", "found"],
+            registry=r,
         )
         self.queue_length = Gauge("turkish_ai_engine_queue_requests", "Answers waiting for the batch.", registry=r)
         self.batch_size = Gauge("turkish_ai_engine_batch_requests", "Answers being decoded.", registry=r)

@@ -131,6 +131,9 @@ class LoraConfig(Section):
     sampled_tokens: Annotated[int, Field(ge=1)] = Field(
         description="Tokens that stand for all those which no answer uses, in a training step's softmax."
     )
+    grounded: bool = Field(
+        description="Whether an adapter learns to answer from the taught answer that it is told (see `grounding`)."
+    )
     opening_tokens: Annotated[int, Field(ge=0)] = Field(
         description="First tokens of an answer, which decide what answer it becomes."
     )
@@ -144,6 +147,11 @@ class Sector(Section):
     name_en: str
     description_tr: str
     description_en: str
+    no_answer_tr: str = Field(
+        min_length=1,
+        description="What an adapter is told where nothing that it was taught fits: that it does not know, and whom to "
+        "ask. Put your own contact here.",
+    )
     adapter: str | None = Field(
         pattern=_INSIDE, description="Folder under the adapters directory; null while there is none."
     )
@@ -156,6 +164,11 @@ class General(Section):
     name_en: str
     description_tr: str
     description_en: str
+    no_answer_tr: str = Field(
+        min_length=1,
+        description="What an adapter is told where nothing that it was taught fits: that it does not know, and whom to "
+        "ask. Put your own contact here.",
+    )
     adapter: str | None = Field(
         pattern=_INSIDE, description="Folder under the adapters directory; null lets the base model answer as it is."
     )
@@ -181,6 +194,11 @@ class RequestLimits(Section):
     messages: Annotated[int, Field(ge=1)]
     body_bytes: Annotated[int, Field(ge=1024)]
     body_seconds: Annotated[float, Field(gt=0)] = Field(description="A body that takes longer to arrive is refused.")
+    header_bytes: Annotated[int, Field(ge=1024)] = Field(description="The request's line and headers together.")
+    header_seconds: Annotated[float, Field(gt=0)] = Field(
+        description="Headers that take longer to arrive are refused; so is a connection that asks for nothing."
+    )
+    connections: Annotated[int, Field(ge=1)] = Field(description="Open at once; one more gets 503.")
 
 
 class EmbeddedEngineConfig(Section):
@@ -231,6 +249,12 @@ class RoutingConfig(Section):
         return self
 
 
+class GroundingConfig(Section):
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="Below this a taught answer is not used; the adapter is told the sector's `no_answer_tr` instead."
+    )
+
+
 class VoiceConfig(Section):
     enabled: Literal[False] = Field(description="This version has no voice; anything but false is refused.")
 
@@ -276,6 +300,7 @@ class ModelConfig(Section):
     general: General
     inference: InferenceConfig
     routing: RoutingConfig
+    grounding: GroundingConfig
     voice: VoiceConfig
     deployment: DeploymentConfig
     hardware: HardwareConfig
@@ -305,12 +330,12 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _an_answer_fits_the_context(self) -> Self:
-        tokens, context = self.inference.limits.max_tokens, self.base_model.context_tokens
-        if tokens >= context:
+        tokens, context = self.inference.defaults.max_tokens, self.base_model.context_tokens
+        if tokens >= context:  # a request that asks for more than fits is told so; one that asks for nothing should fit
             raise _Contradiction(
-                f"inference.limits.max_tokens is {tokens}; with base_model.context_tokens {context}, at most "
+                f"inference.defaults.max_tokens is {tokens}; with base_model.context_tokens {context}, at most "
                 f"{context - 1} fit beside a prompt",
-                tr=f"inference.limits.max_tokens {tokens}; base_model.context_tokens {context} iken istemle birlikte "
+                tr=f"inference.defaults.max_tokens {tokens}; base_model.context_tokens {context} iken istemle birlikte "
                 f"en çok {context - 1} sığar",
             )
         return self

@@ -95,6 +95,8 @@ class FakeEngine:
             raise Draining("The engine takes nothing new.")
         if self.state != "ready":
             raise EngineUnavailable(f"The engine is {self.state}.")
+        if request.adapter is not None and request.adapter.path.name in self.refused_adapters:
+            raise self.refused_adapters[request.adapter.path.name]
         if self._running >= self.capacity:
             raise QueueFull(f"All {self.capacity} places are taken.", retry_after_s=7)
         self._running += 1
@@ -157,7 +159,10 @@ class FakeEngine:
     async def load(self, ref: AdapterRef, *, pinned: bool = False) -> ResidentAdapter:
         if ref.path.name in self.refused_adapters:
             raise self.refused_adapters[ref.path.name]
-        resident = ResidentAdapter(ref=ref, bytes=1024, rank=8, pinned=pinned, users=0)
+        known = self._resident.get(ref.sha256)
+        resident = ResidentAdapter(
+            ref=known.ref if known else ref, bytes=1024, rank=8, pinned=pinned, users=known.users if known else 0
+        )
         self._resident[ref.sha256] = resident
         return resident
 

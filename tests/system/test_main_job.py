@@ -1,24 +1,25 @@
 """A Turkish question goes in, the right sector's adapter answers: over HTTP, with the real model."""
 
 import concurrent.futures
+import json
 import re
 
 import httpx
 import openai
 import pytest
 
-from tests.system.conftest import Server
+from tests.system.conftest import ROOT, Server
 from turkish_ai.engines.adapters import AdapterCatalog
 from turkish_ai.settings import Settings
 
 pytestmark = pytest.mark.real_model
 
 QUESTIONS = [
-    ("Kredi kartımı kaybettim, ne yapmalıyım?", "finance_banking"),
-    ("MHRS'den aldığım randevuyu nasıl iptal ederim?", "healthcare"),
-    ("İnternetten aldığım ayakkabıyı iade etmek istiyorum", "ecommerce"),
-    ("KREDİ KARTIMI KAYBETTİM NE YAPMALIYIM", "finance_banking"),
-    ("siparisim hala gelmedi kargom nerede", "ecommerce"),
+    ("Kredi kartımı kaybettim, ne yapmalıyım?", "finance_banking", "kapattırın"),
+    ("MHRS'den aldığım randevuyu nasıl iptal ederim?", "healthcare", "182"),
+    ("İnternetten aldığım ayakkabıyı iade etmek istiyorum", "ecommerce", "iade"),
+    ("KREDİ KARTIMI KAYBETTİM NE YAPMALIYIM", "finance_banking", "kapattırın"),
+    ("siparisim hala gelmedi kargom nerede", "ecommerce", "kargo"),
 ]
 
 
@@ -27,9 +28,9 @@ def client(server: Server) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", timeout=120, max_retries=0)
 
 
-@pytest.mark.parametrize(("text", "sector"), QUESTIONS)
+@pytest.mark.parametrize(("text", "sector", "said"), QUESTIONS)
 def test_a_question_is_answered_by_its_sectors_adapter(
-    client: openai.OpenAI, settings: Settings, text: str, sector: str
+    client: openai.OpenAI, settings: Settings, text: str, sector: str, said: str
 ) -> None:
     catalog = AdapterCatalog(settings.adapters_dir, {sector: sector})
     answer = client.chat.completions.create(model="auto", messages=[{"role": "user", "content": text}], max_tokens=120)
@@ -43,6 +44,8 @@ def test_a_question_is_answered_by_its_sectors_adapter(
     assert answer.choices[0].finish_reason == "stop"
     assert len(content) > 40
     assert re.search("[çğıöşü]", content), "Turkish"
+    assert said in content
+    assert about["reference"]["confidence"] >= settings.config.grounding.min_confidence
 
 
 def test_mixed_sectors_at_once_give_what_they_give_alone(client: openai.OpenAI) -> None:
@@ -52,13 +55,15 @@ def test_mixed_sectors_at_once_give_what_they_give_alone(client: openai.OpenAI) 
         )
         return answer.choices[0].message.content or ""
 
-    jobs = [(text, model) for text, _ in QUESTIONS[:3] for model in ("finance_banking", "healthcare", "ecommerce")]
-    jobs += [(text, "base") for text, _ in QUESTIONS[:3]]
+    jobs = [(text, model) for text, *_ in QUESTIONS[:3] for model in ("finance_banking", "healthcare", "ecommerce")]
+    jobs += [(text, "base") for text, *_ in QUESTIONS[:3]]
     alone = [ask(job) for job in jobs]
     with concurrent.futures.ThreadPoolExecutor(12) as threads:
         together = list(threads.map(ask, jobs))
     assert together == alone
-    assert len(set(alone)) == len(alone), "every adapter answers differently"
+    for text, *_ in QUESTIONS[:3]:
+        answers = [answer for (asked, _), answer in zip(jobs, alone, strict=True) if asked == text]
+        assert len(set(answers)) == len(answers), "every adapter answers differently"
 
 
 def test_a_stream_brings_the_same_answer_piece_by_piece(client: openai.OpenAI) -> None:
@@ -80,11 +85,32 @@ def test_a_sector_without_an_adapter_is_a_clear_error_and_auto_says_that_it_fall
     with pytest.raises(openai.NotFoundError) as refused:
         client.chat.completions.create(model="real_estate", messages=question, max_tokens=5)  # type: ignore[call-overload]
     assert refused.value.code == "adapter_not_found"
-    answer = client.chat.completions.create(model="auto", messages=question, max_tokens=5)  # type: ignore[call-overload]
+    answer = client.chat.completions.create(model="auto", messages=question, max_tokens=80)  # type: ignore[call-overload]
     about = answer.model_extra["turkish_ai"]
-    assert about["sector"] == "general"
-    assert about["adapter"] is None
+    assert about["sector"] == about["adapter"] == "general"
     assert about["fallback"]["sector"] == "real_estate"
+    assert "tapu müdürlüğü" in answer.choices[0].message.content
+
+
+@pytest.mark.parametrize("text", ["Merhaba", "naber", "Sen kimsin?", "Bugün hava nasıl olacak?"])
+def test_small_talk_is_answered_in_turkish_by_general(client: openai.OpenAI, text: str) -> None:
+    answer = client.chat.completions.create(model="auto", messages=[{"role": "user", "content": text}], max_tokens=80)
+    about = answer.model_extra["turkish_ai"]  # type: ignore[index]
+    assert about["sector"] == about["adapter"] == "general"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.choices[0].message.content in _answers_of("general")
+
+
+def test_what_nobody_taught_is_admitted(client: openai.OpenAI, settings: Settings) -> None:
+    question = [{"role": "user", "content": "Akvaryumdaki balıklar hangi müziği sever?"}]
+    answer = client.chat.completions.create(model="finance_banking", messages=question, max_tokens=80)  # type: ignore[call-overload]
+    assert answer.choices[0].message.content == settings.config.sector("finance_banking").no_answer_tr  # type: ignore[union-attr]
+    assert answer.model_extra["turkish_ai"]["reference"] is None
+
+
+def _answers_of(sector: str) -> set[str]:
+    rows = (ROOT / "data" / "sectors" / f"{sector}.jsonl").read_text(encoding="utf-8").splitlines()
+    return {json.loads(row)["messages"][-1]["content"] for row in rows}
 
 
 def test_the_native_answer_shows_sector_confidence_adapter_usage_and_timings(server: Server) -> None:

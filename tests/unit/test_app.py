@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -123,6 +124,61 @@ async def test_a_whole_answer_that_outlives_the_drain_is_a_503(tmp_path: Path) -
         signal.raise_signal(signal.SIGTERM)
         response = await running
         assert (response.status_code, response.json()["error"]["code"]) == (503, "draining")
+
+
+async def test_a_request_that_is_still_arriving_at_a_stop_signal_is_refused_at_once(tmp_path: Path) -> None:
+    app = create_app(settings_for(tmp_path), engine=FakeEngine(), router=FakeRouter())
+    async with serve(app) as live:
+        reader, writer = await live.connect()
+        writer.write(post("/classify", {"text": "kredi"})[:-3])  # the rest never comes
+        await _until_read(app)
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(BOUND_S):
+            answer = await reader.read()  # to the end: the server closes
+            await live.serving
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 2" in head
+    assert json.loads(body)["error"]["code"] == "draining"
+    counted = app.state.runtime._metrics.registry.get_sample_value(
+        "turkish_ai_http_requests_total", {"route": "/classify", "method": "POST", "status": "503"}
+    )
+    assert counted == 1
+
+
+async def _until_read(app: FastAPI) -> None:
+    while not app.state.runtime._lifecycle._reading:  # noqa: ASYNC110  # nothing tells of a body that is awaited
+        await asyncio.sleep(0.001)
+
+
+async def test_a_request_that_the_server_gives_up_on_while_stopping_is_a_503(tmp_path: Path) -> None:
+    class Stuck(FakeRouter):
+        def choose(self, text: str, *, history: Any = ()) -> Any:
+            reached.set()
+            let_go.wait(BOUND_S)
+            return super().choose(text, history=history)
+
+    reached, let_go = threading.Event(), threading.Event()
+    app = create_app(settings_for(tmp_path), engine=FakeEngine(), router=Stuck())
+    async with serve(app) as live, live.client() as client:
+        live.server.config.timeout_graceful_shutdown = 0
+        asking = asyncio.create_task(client.post("/classify", json={"text": "kredi"}))
+        await asyncio.to_thread(reached.wait)
+        signal.raise_signal(signal.SIGTERM)
+        response = await asking
+        let_go.set()
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "draining")
+
+
+async def test_a_server_that_another_program_runs_claims_no_address(tmp_path: Path) -> None:
+    app = create_app(settings_for(tmp_path), engine=FakeEngine(), router=FakeRouter())
+    with structlog.testing.capture_logs() as lines:
+        async with serve(app):
+            pass
+    (ready,) = [line for line in lines if "is ready" in line["event"]]
+    assert "http" not in ready["event"]
+    assert ready["url"] is None
 
 
 async def test_two_stop_signals_are_one(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One turn, from the model's name to the last delta, and what is counted however it ends."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.engine import FakeEngine, Gate, Step
+from tests.fakes.references import FakeReferences
 from tests.fakes.router import FakeRouter
 from turkish_ai.assistant import Assistant, Turn, TurnRequest
 from turkish_ai.engines.adapters import AdapterCatalog
 from turkish_ai.errors import (
+    AdapterBroken,
     AdapterNotFound,
-    AdapterRefused,
     GenerationFailed,
     InvalidRequest,
     QueueFull,
@@ -42,12 +44,14 @@ class Bench:
     ):
         self.engine = engine
         self.router = router
+        self.references = FakeReferences({"kredi": "Kredi notunu zamanında ödeme yükseltir."})
         self.metrics = Metrics(sectors=SECTOR_IDS)
         folders = {"finance_banking": "finance_banking", "healthcare": "healthcare", "legal": None, "energy": "broken"}
         folders |= {"general": general}
         self.assistant = Assistant(
             engine=engine,
             router=router,
+            references=self.references,
             catalog=AdapterCatalog(adapters_dir, folders),
             sectors=CONFIG.sectors,
             general=CONFIG.general.model_copy(update={"adapter": general}),
@@ -139,6 +143,7 @@ async def test_a_sector_without_an_adapter_is_answered_by_the_base_model_which_s
     assert origin.choice.top[0][0] == "legal"
     assert origin.fallback is not None
     assert (origin.fallback.code, origin.fallback.sector) == ("adapter_not_found", "legal")
+    assert origin.fallback.confidence == 0.8125
     assert "Hukuk" in origin.fallback.message_tr
     assert "Legal" in origin.fallback.message_en
     assert bench.counted("turkish_ai_router_fallbacks_total", sector="legal") == 1
@@ -158,11 +163,50 @@ async def test_a_broken_adapter_is_an_error_and_never_the_base_models_answer(
     routed = Bench(
         engine=bench.engine, router=FakeRouter({"elektrik": "energy"}), adapters_dir=adapters_dir, blocking=blocking
     )
-    with pytest.raises(AdapterRefused, match=r"adapter_model\.safetensors is missing"):
+    with pytest.raises(AdapterBroken, match=r"adapter_model\.safetensors is missing"):
         await routed.turn("elektrik faturam")
     assert bench.engine.requests == []
     assert routed.counted("turkish_ai_router_choices_total", sector="energy") == 0  # nothing came of it
     assert routed.turns("general", "refused") == 1
+
+
+def ground(folder: Path) -> None:
+    """The card of an adapter that learnt to answer from a reference."""
+    (folder / "turkish_ai.json").write_text(json.dumps({"recipe": {"grounded": True}}))
+
+
+@pytest.mark.parametrize("model", ["auto", "finance_banking"])
+async def test_a_grounded_adapter_is_told_the_taught_answer(bench: Bench, adapters_dir: Path, model: str) -> None:
+    ground(adapters_dir / "finance_banking")
+    turn = await bench.turn("ilk soru", "kredi notum kaç?", model=model)
+    await text_of(turn)
+    assert turn.origin.reference is not None
+    assert turn.origin.reference.family == "kredi"
+    first, *conversation = bench.engine.requests[0].messages
+    assert first == Message(role="system", content="Bilgi: Kredi notunu zamanında ödeme yükseltir.")
+    assert [message.content for message in conversation] == ["ilk soru", "...", "kredi notum kaç?"]
+    assert bench.references.asked == [("finance_banking", "kredi notum kaç?", ("ilk soru",))]
+    assert bench.counted("turkish_ai_references_total", sector="finance_banking", found="yes") == 1
+
+
+async def test_a_grounded_adapter_is_told_to_admit_it_where_nothing_fits(bench: Bench, adapters_dir: Path) -> None:
+    ground(adapters_dir / "finance_banking")
+    turn = await bench.turn("bambaşka", model="finance_banking")
+    await text_of(turn)
+    assert turn.origin.reference is None
+    told, question = bench.engine.requests[0].messages
+    assert told.role == "system"
+    assert told.content.startswith("Bilgi: Bu konuda güvenilir bilgim yok; bankanızın")
+    assert question.content == "bambaşka"
+    assert bench.counted("turkish_ai_references_total", sector="finance_banking", found="no") == 1
+
+
+async def test_an_adapter_that_did_not_learn_it_is_told_nothing(bench: Bench) -> None:
+    turn = await bench.turn("kredi notum kaç?")
+    await text_of(turn)
+    assert turn.origin.reference is None
+    assert bench.references.asked == []
+    assert len(bench.engine.requests[0].messages) == 1
 
 
 @pytest.fixture
@@ -200,6 +244,15 @@ async def test_generals_adapter_answers_for_a_sector_without_one_and_says_so(ada
     assert "genel asistan" in origin.fallback.message_tr
 
 
+async def test_general_names_whom_to_ask_in_a_sector_without_an_adapter(adapted: Bench, adapters_dir: Path) -> None:
+    ground(adapters_dir / "general")
+    turn = await adapted.turn("dava açmak istiyorum")
+    await text_of(turn)
+    assert turn.origin.reference is None
+    assert "baro" in adapted.engine.requests[-1].messages[0].content
+    assert adapted.references.asked == []
+
+
 async def test_base_is_the_model_as_it_is_although_general_has_an_adapter(adapted: Bench) -> None:
     turn = await adapted.turn("merhaba", model="base")
     await text_of(turn)
@@ -220,7 +273,7 @@ async def test_a_configured_adapter_of_general_that_is_not_there_is_said(adapted
 async def test_a_broken_adapter_of_general_is_an_error_too(adapted: Bench, adapters_dir: Path) -> None:
     (adapters_dir / "general" / "adapter_model.safetensors").unlink()
     for text in ("merhaba", "dava açmak istiyorum"):
-        with pytest.raises(AdapterRefused):
+        with pytest.raises(AdapterBroken):
             await adapted.turn(text)
 
 

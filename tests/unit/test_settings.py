@@ -38,7 +38,7 @@ def write(folder: Path, change: Any) -> Path:
         (lambda c: c.pop("routing"), ["routing", "required"]),
         (lambda c: c["routing"].update(ngram_min=5, ngram_max=2), ["ngram_min is 5", "ngram_max (2)"]),
         (lambda c: c["base_model"].update(sha256=None), ["base_model", "sha256 is null", "pypi:"]),
-        (lambda c: c["base_model"].update(context_tokens=16), ["limits.max_tokens is 2048", "context_tokens 16"]),
+        (lambda c: c["base_model"].update(context_tokens=16), ["defaults.max_tokens is 256", "context_tokens 16"]),
         (lambda c: c["routing"].update(ngram=2), ["routing.ngram", "is ngram_min meant?"]),
         (lambda c: c["contact"].update(mail="a@b"), ["contact.mail", "known here: issues"]),
     ],

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from turkish_ai.assistant import Fallback, Origin
+from turkish_ai.grounding import Reference
 from turkish_ai.messages import GENERAL, SectorChoice, TokenLogprob, Usage
 from turkish_ai.settings import ModelConfig
 
@@ -43,6 +44,7 @@ class Answers:
             "version": adapter.version if adapter else None,
             "engine": origin.engine,
             "fallback": _fallback(origin.fallback),
+            "reference": _reference(origin.reference),
         }
 
     def choice(self, choice: SectorChoice) -> dict[str, Any]:
@@ -59,6 +61,8 @@ class Answers:
             "x-turkish-ai-confidence": f"{origin.choice.confidence:.4f}",
             "x-turkish-ai-engine": quote(origin.engine),
         }
+        if origin.fallback is not None:
+            found["x-turkish-ai-fallback"] = origin.fallback.sector
         if origin.adapter is not None:
             found["x-turkish-ai-adapter"] = quote(origin.adapter.name)
             found["x-turkish-ai-version"] = origin.adapter.version
@@ -90,12 +94,23 @@ def _logprob(token: str, token_bytes: bytes, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": max(logprob, _LOWEST_LOGPROB), "bytes": list(token_bytes)}
 
 
-def _fallback(fallback: Fallback | None) -> dict[str, str] | None:
+def _reference(reference: Reference | None) -> dict[str, Any] | None:
+    if reference is None:
+        return None
+    return {
+        "question": reference.question,
+        "family": reference.family,
+        "confidence": round(reference.confidence, 4),
+    }
+
+
+def _fallback(fallback: Fallback | None) -> dict[str, Any] | None:
     if fallback is None:
         return None
     return {
         "code": fallback.code,
         "sector": fallback.sector,
+        "confidence": round(fallback.confidence, 4),
         "message_tr": fallback.message_tr,
         "message_en": fallback.message_en,
     }

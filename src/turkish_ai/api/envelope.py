@@ -4,6 +4,7 @@ The outermost middleware of the application, built by `app`. It is also the last
 the caller gets a 500 without a traceback, the log gets the traceback under the request's id. Never sees a body.
 """
 
+import asyncio
 import re
 import time
 import uuid
@@ -12,7 +13,8 @@ from collections.abc import Iterable
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from turkish_ai.api.errors import CLIENT_CLOSED_REQUEST, ErrorWriter
+from turkish_ai.api.errors import CLIENT_CLOSED_REQUEST, ErrorWriter, draining
+from turkish_ai.errors import Draining
 from turkish_ai.metrics import OTHER, Metrics
 
 REQUEST_ID_HEADER = b"x-request-id"
@@ -53,11 +55,16 @@ class Envelope:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status, answered = message["status"], True
-                message["headers"] = _dressed(message["headers"], request_id)
+                message["headers"] = dressed(message["headers"], request_id)
             await send(message)
 
         try:
             await self._app(scope, receive, dress)
+        except asyncio.CancelledError:  # by the server alone: it has waited for as long as a stop may take
+            if answered:
+                raise
+            status = Draining.http_status
+            await self._errors.response(draining())(scope, receive, dress)
         except Exception:  # the socket's edge: whatever reaches it must not reach the caller
             status = 500
             if answered:
@@ -86,7 +93,7 @@ def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return uuid.uuid4().hex
 
 
-def _dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+def dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
     dressed = list(headers)
     present = {name for name, _ in dressed}
     dressed.append((REQUEST_ID_HEADER, request_id.encode("ascii")))

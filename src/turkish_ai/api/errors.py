@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 from turkish_ai.api.disconnect import ClientGone
-from turkish_ai.errors import InvalidRequest, MethodNotAllowed, NotFound, TurkishAiError
+from turkish_ai.errors import Draining, InvalidRequest, MethodNotAllowed, NotFound, TurkishAiError
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that left; only metrics and logs see it."""
@@ -28,6 +28,10 @@ _log = structlog.get_logger("turkish_ai.api")
 
 def error_object(error: TurkishAiError) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}}
+
+
+def draining() -> Draining:
+    return Draining("The server is stopping and takes no new requests.", remedy="Ask another replica, or try again.")
 
 
 class ErrorWriter:
@@ -43,8 +47,8 @@ class ErrorWriter:
             headers["retry-after"] = str(max(1, math.ceil(after_s)))
         if error.http_status == 401:
             headers["www-authenticate"] = "Bearer"
-        if error.http_status == 408:
-            headers["connection"] = "close"  # the rest of the body may never come
+        if error.http_status == 408 or isinstance(error, Draining):
+            headers["connection"] = "close"  # the rest of the body may never come, and nothing new is read
         if error.http_status >= 500:
             _log.warning("request failed", status=error.http_status, code=error.code, error=str(error))
         body = json.dumps(error_object(error), ensure_ascii=False).encode()

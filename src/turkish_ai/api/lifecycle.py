@@ -4,15 +4,18 @@ Built by `app`, which moves it on; asked by every route that needs the assistant
 middleware that turns new requests away while running answers end. Knows nothing of what loading or draining does.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turkish_ai.api.envelope import PROBES
-from turkish_ai.api.errors import ErrorWriter
+from turkish_ai.api.errors import ErrorWriter, draining
 from turkish_ai.assistant import Assistant
-from turkish_ai.errors import Draining, EngineUnavailable
+from turkish_ai.errors import EngineUnavailable
 
 Phase = Literal["loading", "ready", "draining", "dead"]
 
@@ -29,6 +32,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self._standing = Standing(phase="loading", detail="starting")
         self._assistant: Assistant | None = None
+        self._reading: set[asyncio.Timeout] = set()
 
     @property
     def draining(self) -> bool:
@@ -50,6 +54,28 @@ class Lifecycle:
     def drain(self) -> None:
         """Safe in a signal handler."""
         self._standing = Standing(phase="draining", detail="the server is stopping")
+
+    def stop_reading(self) -> None:
+        """Once draining: requests that are still arriving are not waited for. On the event loop only."""
+        for limit in self._reading:
+            limit.reschedule(0.0)  # long ago
+
+    @asynccontextmanager
+    async def reading(self, deadline_s: float) -> AsyncIterator[None]:
+        """While a request arrives, until `deadline_s` on the loop's clock. Raises TimeoutError, or Draining."""
+        if self.draining:
+            raise draining()
+        try:
+            async with asyncio.timeout_at(deadline_s) as limit:
+                self._reading.add(limit)
+                try:
+                    yield
+                finally:
+                    self._reading.discard(limit)
+        except TimeoutError:
+            if self.draining:
+                raise draining() from None
+            raise
 
     def standing(self) -> Standing:
         """Ready only if the engine, asked now, says so too."""
@@ -84,7 +110,3 @@ class RefuseWhileDraining:
             await self._errors.response(draining())(scope, receive, send)
             return
         await self._app(scope, receive, send)
-
-
-def draining() -> Draining:
-    return Draining("The server is stopping and takes no new requests.", remedy="Ask another replica, or try again.")

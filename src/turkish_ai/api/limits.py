@@ -1,20 +1,22 @@
 """Hold a request's body to its size and its time, chunked or not, before anything is made of it.
 
-ASGI middleware, built by `app`. A body over a limit raises where the route reads it, so that the one place that writes
-errors answers it. Knows nothing of what the body says.
+ASGI middleware, built by `app`. A body over a limit raises where the route reads it, and so does one that is still
+arriving when the server stops: the one place that writes errors answers it. Knows nothing of what the body says.
 """
 
 import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from turkish_ai.api.lifecycle import Lifecycle
 from turkish_ai.errors import BodyTooLarge, BodyTooSlow
 from turkish_ai.settings import RequestLimits
 
 
 class BodyLimits:
-    def __init__(self, app: ASGIApp, *, limits: RequestLimits) -> None:
+    def __init__(self, app: ASGIApp, *, limits: RequestLimits, lifecycle: Lifecycle) -> None:
         self._app = app
+        self._lifecycle = lifecycle
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +38,7 @@ class BodyLimits:
             if announced is not None and announced > self._limits.body_bytes:
                 raise self._too_large(announced)
             try:
-                async with asyncio.timeout_at(deadline):
+                async with self._lifecycle.reading(deadline):
                     message = await receive()
             except TimeoutError:
                 raise BodyTooSlow(

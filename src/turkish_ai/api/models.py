@@ -1,7 +1,7 @@
 """`GET /v1/models`: what may stand in a request's `model`.
 
-`auto`, `base`, and every sector whose adapter can be served; `root` and `parent` say what a model is made of, as vLLM
-reports it for adapters. Knows nothing of what is in memory.
+`auto`, `base`, `general` and every sector; `root` and `parent` say what a model is made of, as vLLM reports it for
+adapters, and `turkish_ai.available` whether a question for it would be answered. Knows nothing of what is in memory.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from turkish_ai.api.openapi import ModelCard, ModelList, refusals
 from turkish_ai.assistant import AUTO, BASE, Catalog
 from turkish_ai.engines.adapters import CatalogEntry
 from turkish_ai.errors import UnknownModel
+from turkish_ai.messages import GENERAL
 
 OWNER = "turkish-ai"
 
@@ -48,7 +49,7 @@ def add_routes(app: FastAPI, *, catalog: Catalog, base_model: str, created: int,
 
 
 def _cards(entries: Sequence[CatalogEntry], *, base_model: str, created: int) -> list[dict[str, Any]]:
-    def card(model_id: str, *, root: str, parent: str | None) -> dict[str, Any]:
+    def card(model_id: str, *, root: str | None, parent: str | None, available: bool = True) -> dict[str, Any]:
         return {
             "id": model_id,
             "object": "model",
@@ -56,10 +57,19 @@ def _cards(entries: Sequence[CatalogEntry], *, base_model: str, created: int) ->
             "owned_by": OWNER,
             "root": root,
             "parent": parent,
+            "turkish_ai": {"available": available},
         }
 
-    served = [card(AUTO, root=base_model, parent=None), card(BASE, root=base_model, parent=None)]
-    for entry in entries:
+    def sector_card(entry: CatalogEntry) -> dict[str, Any]:
         if entry.ref is not None:
-            served.append(card(entry.sector, root=f"{entry.sector}@{entry.ref.version}", parent=BASE))
-    return served
+            return card(entry.sector, root=f"{entry.sector}@{entry.ref.version}", parent=BASE)
+        if entry.sector == GENERAL and entry.folder is None:
+            return card(GENERAL, root=base_model, parent=None)  # the base model answers as it is
+        return card(entry.sector, root=None, parent=BASE, available=False)
+
+    in_order = sorted(entries, key=lambda entry: (entry.sector != GENERAL, entry.sector))
+    return [
+        card(AUTO, root=base_model, parent=None),
+        card(BASE, root=base_model, parent=None),
+        *(sector_card(entry) for entry in in_order),
+    ]

@@ -22,7 +22,7 @@ from turkish_ai.api.strict_json import read_object
 from turkish_ai.api.wire import ClassifyRequest, InferRequest, require_text
 from turkish_ai.assistant import AUTO, Catalog, Turn, TurnRequest
 from turkish_ai.engines.adapters import CatalogEntry
-from turkish_ai.errors import AdapterNotFound, UnknownModel, UnknownSector
+from turkish_ai.errors import AdapterNotFound, ContextLengthExceeded, TurkishAiError, UnknownModel, UnknownSector
 from turkish_ai.messages import GENERAL, Message
 from turkish_ai.settings import General, ModelConfig, Sector, is_sector_or_general
 
@@ -54,9 +54,8 @@ def add_routes(
         async with UntilClientGone(request.receive):
             try:
                 turn = await assistant.turn(turn_request)
-            except (AdapterNotFound, UnknownModel) as error:
-                error.param = "sector"  # what this route calls it
-                raise
+            except (AdapterNotFound, UnknownModel, ContextLengthExceeded) as error:
+                raise _in_this_routes_words(error) from error
             return json_response(await _infer_object(turn, answers), headers=answers.headers(turn.origin))
 
     @app.post(
@@ -99,6 +98,16 @@ async def _infer_object(turn: Turn, answers: Answers) -> dict[str, Any]:
             "routing_ms": _ms(turn.origin.routing_s),
         },
     }
+
+
+def _in_this_routes_words(error: TurkishAiError) -> TurkishAiError:
+    """The field and the way out, as this route has them: no `model` and no conversation."""
+    if isinstance(error, ContextLengthExceeded):
+        return type(error)(error.message, remedy="Shorten the text or lower max_tokens.", param="text")
+    remedy = error.remedy
+    if isinstance(error, AdapterNotFound):
+        remedy = "Leave sector out, and whichever adapter fits the question answers."
+    return type(error)(error.message, remedy=remedy, param="sector")
 
 
 def _require_sector(sector: str) -> None:

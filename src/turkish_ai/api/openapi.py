@@ -16,14 +16,23 @@ from turkish_ai.api import wire
 _REFUSALS = {
     400: "The request cannot be read, or asks for something that is not carried out.",
     401: "The admin key is missing or wrong.",
-    403: "Admin calls are taken from this machine only.",
+    403: "A browser sent it for another site's page.",
     404: "What it names is not here.",
     408: "The body took too long to arrive.",
-    409: "It is in use now.",
+    409: "It is in use now, or another sector needs it.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A value is out of range, or an adapter is refused.",
-    503: "Not now: loading, queue full, or stopping. Retry-After says when.",
+    503: "Not now: loading, queue full, or stopping (Retry-After says when); or the sector's adapter is broken.",
+}
+
+
+NEEDS_ADMIN_KEY: dict[str, Any] = {"security": [{"AdminKey": []}]}
+"""For `openapi_extra`: the route is for whoever has the admin key."""
+_ADMIN_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "TURKISH_AI_ADMIN_KEY; without it, the key that the server made in TURKISH_AI_DATA_DIR/admin_key.",
 }
 
 
@@ -44,12 +53,21 @@ class SectorConfidence(BaseModel):
 
 
 class FallbackDetail(BaseModel):
-    """Why the base model answered although a sector was found."""
+    """Why `general` answered although a sector was found."""
 
     code: str
     sector: str = Field(description="The sector that was found.")
+    confidence: float = Field(description="The router's, in that sector.")
     message_tr: str
     message_en: str
+
+
+class ReferenceDetail(BaseModel):
+    """The taught question whose answer the adapter was told before it answered."""
+
+    question: str
+    family: str
+    confidence: float = Field(description="That it is the one asked, as the sector's question bank sees it.")
 
 
 class OriginDetail(BaseModel):
@@ -65,6 +83,7 @@ class OriginDetail(BaseModel):
     version: str | None
     engine: str
     fallback: FallbackDetail | None
+    reference: ReferenceDetail | None
 
 
 class UsageDetail(BaseModel):
@@ -111,13 +130,18 @@ class ChatCompletion(BaseModel):
     turkish_ai: OriginDetail
 
 
+class ModelDetail(BaseModel):
+    available: bool = Field(description="A question for it would be answered; a sector without an adapter is not.")
+
+
 class ModelCard(BaseModel):
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
-    root: str
+    root: str | None = Field(description="What answers, precisely; null while the sector has no adapter.")
     parent: str | None
+    turkish_ai: ModelDetail
 
 
 class ModelList(BaseModel):
@@ -164,13 +188,17 @@ class SectorList(BaseModel):
 
 
 class AdapterCard(BaseModel):
-    sector: str
-    sector_name: str
+    sector: str | None = Field(
+        description="null for what is still in memory and answers for no sector: DELETE the sector it was loaded for."
+    )
+    sector_name: str | None
     folder: str | None
+    until_restart: bool = Field(description="The folder was given at run time; a restart brings the configured one.")
     version: str | None
     sha256: str | None
     resident: bool = Field(description="In the engine's memory now.")
-    pinned: bool
+    loaded_for: str | None = Field(description="The sector whose question or admin call brought it into memory.")
+    pinned: bool = Field(description="Until the restart.")
     users: int = Field(description="Requests decoding with it now.")
     bytes: int
     rank: int
@@ -222,6 +250,7 @@ def describe(app: FastAPI) -> None:
                 ref_template="#/components/schemas/{model}",
             )
             schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+            schema["components"]["securitySchemes"] = {"AdminKey": _ADMIN_KEY}
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -47,11 +47,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
+        what = error.msg.removesuffix(" starting at")
         raise InvalidRequest(
-            f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+            f"The body is not valid JSON: {what} at line {error.lineno}, column {error.colno}."
         ) from None
-    except ValueError as error:  # Python's own limit on the digits of a whole number
-        raise InvalidRequest(f"The body holds a number that cannot be read: {error}.") from None
+    except ValueError:  # Python's own limit on the digits of a whole number
+        raise InvalidRequest("The body holds a whole number of thousands of digits.", remedy="Shorten it.") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"The body is {_kind(value)}; expected a JSON object.")
     if "\\u" in text:

@@ -255,11 +255,14 @@ class ClassifyRequest(WireModel):
 
 
 class AdapterRequest(WireModel):
-    """Bring a sector's adapter into memory; with `folder`, let that folder serve the sector from now on."""
+    """Bring a sector's adapter into memory; with `folder`, let that folder serve the sector until the restart.
+
+    What should stay is named in configs/model_config.json, as the sector's `adapter`.
+    """
 
     sector: str
     folder: str | None = Field(None, description="Below the adapters directory.")
-    pinned: bool = Field(False, description="Never evicted to make room for another.")
+    pinned: bool = Field(False, description="Until the restart, never evicted to make room for another.")
 
 
 def require_text(text: str) -> None:
@@ -282,7 +285,8 @@ def _explain(model: type[WireModel], finding: ErrorDetails) -> TurkishAiError:
             )
         near = get_close_matches(name[:80], model.model_fields, n=1)
         remedy = f"Did you mean {near[0]}?" if near else "Leave it out; GET /docs lists the fields."
-        return UnknownParameter(f"{path} is not a field of this request.", remedy=remedy, param=path)
+        shown = path if name.isidentifier() else repr(path)
+        return UnknownParameter(f"{shown} is not a field of this request.", remedy=remedy, param=path)
     value = short(finding["input"])
     if kind in _RANGE_ERRORS:
         allowed = _range(model.model_fields.get(str(finding["loc"][0])), finding["msg"])
@@ -293,6 +297,8 @@ def _explain(model: type[WireModel], finding: ErrorDetails) -> TurkishAiError:
     if kind == "literal_error" and (unsupported := _unsupported_value(path, finding["input"])):
         return unsupported
     expected = _EXPECTED.get(kind, finding["msg"])
+    if kind == "literal_error":
+        expected = str(context["expected"])
     if path.endswith(".content"):
         expected = "a text, or a list of parts {type: text, text: ...}"
     return InvalidRequest(f"{path} is {value}; expected {expected}.", param=path)

@@ -76,10 +76,11 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
     from turkish_ai.base_model import progress_for
     from turkish_ai.engines.adapters import AdapterCatalog
     from turkish_ai.evaluation import evaluate_recall, read_recall_questions
-    from turkish_ai.messages import GenerationRequest, Message, Sampling
+    from turkish_ai.grounding import as_message, question_banks
+    from turkish_ai.messages import GENERAL, GenerationRequest, Message, Sampling
     from turkish_ai.metrics import Metrics
+    from turkish_ai.sector_data import read_sector_dataset
     from turkish_ai.settings import SECTOR_IDS
-    from turkish_ai.training.dataset import read_sector_dataset
 
     datasets = [read_sector_dataset(settings.sector_data_dir / f"{name}.jsonl", sector=name) for name in sectors]
     questions = [
@@ -92,10 +93,18 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
     progress = progress_for(sys.stderr, language=terminal.say.language)
     engine = build_engine(settings, metrics=Metrics(sectors=SECTOR_IDS), progress=progress)
 
+    banks = question_banks(settings)
+
     async def ask(question: "RecallQuestion") -> str:
+        reference = banks.find(question.sector, question.text) if adapters[question.sector].grounded else None
+        told: tuple[Message, ...] = ()
+        if adapters[question.sector].grounded:
+            sector = settings.config.sector(question.sector)
+            assert sector is not None
+            told = (as_message(reference.answer if reference is not None else sector.no_answer_tr),)
         request = GenerationRequest(
             request_id=question.id,
-            messages=(Message(role="user", content=question.text),),
+            messages=(*told, Message(role="user", content=question.text)),
             sampling=Sampling(max_tokens=_MAX_TOKENS),
             adapter=adapters[question.sector],
         )
@@ -108,6 +117,8 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
                 questions,
                 datasets=datasets,
                 adapter_versions={name: ref.version for name, ref in adapters.items()},
+                admissions={entry.id: entry.no_answer_tr for entry in settings.config.sectors}
+                | {GENERAL: settings.config.general.no_answer_tr},
                 base_model=engine.model_id,
                 ask=ask,
                 at_once=settings.config.inference.embedded.max_batch,

@@ -124,14 +124,16 @@ class AdapterCatalog:
         self._root = root
         self._folders = dict(folders)
         self._known: dict[str, tuple[object, AdapterRef]] = {}
+        self._refused: dict[str, tuple[object, AdapterRefused]] = {}
         self._lock = threading.Lock()
 
-    def find(self, sector: str) -> AdapterRef:
-        """The sector's adapter as it lies on disk now.
+    def find(self, sector: str, *, again: bool = False) -> AdapterRef:
+        """The sector's adapter as it lies on disk now; `again` forgets that the engine refused it.
 
         Raises:
             AdapterNotFound: the sector has none.
-            AdapterRefused: its folder holds something that cannot be an adapter.
+            AdapterRefused: its folder holds something that cannot be an adapter, or another sector's adapter, or what
+                the engine refused before; files that changed since are tried again.
         """
         with self._lock:
             folder = self._folders.get(sector)
@@ -148,23 +150,36 @@ class AdapterCatalog:
                 remedy=f"Train it (turkish-ai train {sector}) or copy a PEFT directory to adapters/{folder}.",
                 param="model",
             )
-        return self._identify(sector, path)
+        ref = self._identify(sector, path)
+        with self._lock:
+            if again:
+                self._refused.pop(sector, None)
+            state, refused = self._refused.get(sector, (None, None))
+            if refused is not None and state == self._known[sector][0]:
+                # A new one: an error that is raised again and again would gather tracebacks.
+                raise AdapterRefused(refused.message, remedy=refused.remedy)
+        return ref
+
+    def refuse(self, ref: AdapterRef, error: AdapterRefused) -> None:
+        """The engine would not take what `find` gave: `find` and `entries` say so until the files change."""
+        with self._lock:
+            state, known = self._known[ref.name]
+            if known == ref:
+                self._refused[ref.name] = (state, error)
+
+    def candidate(self, sector: str, folder: str) -> AdapterRef:
+        """What would serve `sector` if `folder` were assigned to it. Raises AdapterRefused or AdapterNotFound."""
+        return self._identify(sector, self._existing(folder))
 
     def assign(self, sector: str, folder: str) -> AdapterRef:
         """Let `folder`, below the adapters directory, serve `sector` from now on.
 
         Raises AdapterRefused or AdapterNotFound, and then the sector keeps what it had.
         """
-        path = resolve_inside(self._root, folder)
-        if not path.is_dir():
-            raise AdapterNotFound(
-                f"There is no folder {folder!r} in the adapters directory.",
-                remedy="Copy the PEFT directory there first.",
-                param="folder",
-            )
-        ref = self._identify(sector, path)
+        ref = self.candidate(sector, folder)
         with self._lock:
             self._folders[sector] = folder
+            self._refused.pop(sector, None)
         return ref
 
     def entries(self) -> list[CatalogEntry]:
@@ -179,13 +194,24 @@ class AdapterCatalog:
             found.append(CatalogEntry(sector=sector, folder=folder, ref=ref, error=error))
         return found
 
+    def _existing(self, folder: str) -> Path:
+        path = resolve_inside(self._root, folder)
+        if not path.is_dir():
+            raise AdapterNotFound(
+                f"There is no folder {folder[:80]!r} in the adapters directory.",
+                remedy="Copy the PEFT directory there first.",
+                param="folder",
+            )
+        return path
+
     def _identify(self, sector: str, path: Path) -> AdapterRef:
-        state = (str(path), *(_stamp(path / name) for name in (CONFIG_FILE, WEIGHTS_FILE)))
+        state = (str(path), *(_stamp(path / name) for name in (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)))
         with self._lock:
             known = self._known.get(sector)
         if known is not None and known[0] == state:
             return known[1]
-        ref = AdapterRef(name=sector, sha256=content_sha256(path), path=path)
+        _check_sector(path, sector)
+        ref = AdapterRef(name=sector, sha256=content_sha256(path), path=path, grounded=_is_grounded(path))
         with self._lock:
             self._known[sector] = (state, ref)
         return ref
@@ -253,6 +279,16 @@ def read_adapter(ref: AdapterRef, rules: AdapterRules) -> AdapterWeights:
         rank=max(pair.rank for pair in modules.values()),
         bytes=sum(t.numel() * t.element_size() for t in tensors.values()),
     )
+
+
+def _is_grounded(path: Path) -> bool:
+    """Whether our own training says so on its card; an adapter of somebody else's has none."""
+    try:
+        card = _read_json(_plain_file(path, CARD_FILE, MAX_CONFIG_BYTES))
+    except AdapterRefused:
+        return False  # none, or a broken one, which reading the adapter refuses by name
+    recipe = card.get("recipe")
+    return isinstance(recipe, dict) and recipe.get("grounded") is True
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -400,6 +436,19 @@ def _check_card(path: Path, rules: AdapterRules) -> None:
         raise AdapterRefused(
             f"{path.name}: {WEIGHTS_FILE} was altered: its sha256 is not the one in {CARD_FILE}.",
             remedy="Copy it again from where it was made.",
+        )
+
+
+def _check_sector(path: Path, sector: str) -> None:
+    """An adapter of our own training says for which sector; under another's name it would answer something else."""
+    if not (path / CARD_FILE).exists():
+        return
+    trained = _read_json(_plain_file(path, CARD_FILE, MAX_CONFIG_BYTES)).get("sector")
+    if trained is not None and trained != sector:
+        raise AdapterRefused(
+            f"{path.name}: trained for sector {str(trained)[:80]!r}; it cannot serve {sector!r}.",
+            remedy=f"Name the folder of an adapter that was trained for {sector!r}.",
+            param="folder",
         )
 
 

@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
 from turkish_ai.errors import DataError, TurkishAiError
-from turkish_ai.training.dataset import STYLES, SectorDataset
+from turkish_ai.sector_data import DECLINING_FAMILIES, STYLES, SectorDataset
 
 Verdict = Literal["own", "another", "declined", "invented"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 UNTAUGHT = "unknown"
 """The family of a question that no row of the sector's data answers."""
-DECLINING_FAMILIES = "bilinmeyen-"
-"""How the names of those families begin whose answers say that the assistant does not know."""
 CLOSE = 0.8
 """Share of common words, in order, from which an answer counts as the taught one. Measured on three adapters: answers
 lie above 0.9 or below 0.7, with little between."""
@@ -96,12 +94,15 @@ async def evaluate_recall(
     *,
     datasets: Sequence[SectorDataset],
     adapter_versions: dict[str, str],
+    admissions: dict[str, str],
     base_model: str,
     ask: Ask,
     at_once: int,
     answered: Callable[[], None] = lambda: None,
 ) -> RecallReport:
     """Ask everything, `at_once` questions at a time, and judge it. `answered` is called after each answer.
+
+    `admissions` are, by sector, the words in which it is told to say that it does not know.
 
     Raises the TurkishAiError that `ask` raised first; what runs is cancelled then.
     """
@@ -121,7 +122,7 @@ async def evaluate_recall(
         failed = group.exceptions[0]
     if failed is not None:
         raise failed
-    taught = {dataset.sector: _Taught(dataset) for dataset in datasets}
+    taught = {dataset.sector: _Taught(dataset, admission=admissions[dataset.sector]) for dataset in datasets}
     judged = [
         taught[question.sector].judge(question, task.result())
         for question, task in zip(questions, running, strict=True)
@@ -136,9 +137,9 @@ async def evaluate_recall(
 class _Taught:
     """What a sector's train split says, to hold answers against."""
 
-    def __init__(self, dataset: SectorDataset) -> None:
+    def __init__(self, dataset: SectorDataset, *, admission: str) -> None:
         # [different answer] -> families that give it
-        self._families: dict[tuple[str, ...], set[str]] = {}
+        self._families: dict[tuple[str, ...], set[str]] = {_words(admission): {DECLINING_FAMILIES}}
         for example in dataset.split("train"):
             for message in example.messages:
                 if message.role == "assistant":

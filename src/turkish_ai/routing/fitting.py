@@ -28,8 +28,9 @@ RARITY_POWER = 1.5  # of the inverse document frequency
 EMPHASIS = 2.0
 """Of features at a word's begin and of its consonants: a Turkish word means what its stem says, and ends in suffixes
 that all sectors share; the consonants are what is left of a word typed in haste."""
-BALANCE = 0.25
-"""A row weighs (its class's rows) ** -BALANCE: between all questions alike (0) and all sectors alike (1)."""
+BALANCE = 0.5
+"""A row weighs (its class's rows) ** -BALANCE: between all questions alike (0) and all sectors alike (1).
+With ten times the rows in three sectors, macro-F1 in five folds was 0.533 at 0.25, 0.548 at 0.5 and 0.544 at 0.75."""
 _TEMPERATURES = np.geomspace(0.01, 10.0, 400)
 
 

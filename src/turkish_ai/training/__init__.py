@@ -3,13 +3,14 @@
 Called by the command line's `train`, through `train_sectors` alone. Importing it is cheap: torch, transformers and
 PEFT are loaded when the first sector is trained. Knows nothing of engines, HTTP or the router.
 
-How a file of questions becomes an adapter: `dataset` reads and checks it, `batches` puts examples of similar length
+How a file of questions becomes an adapter: `sector_data` reads and checks it, `grounding` finds what each question
+would be told, `batches` puts examples of similar length
 together, `lora` grows PEFT's layers on the base model, `answer_loss` says how far the answers are off, `trainer`
 walks the epochs, `checkpoint` keeps what a later run goes on with, and `adapter_folder` writes the result as one
 whole, with its `card`, its `loss_chart` and its `notice`.
 """
 
-from turkish_ai.training.dataset import SectorDataset, SectorExample, read_sector_dataset
+from turkish_ai.sector_data import SectorDataset, SectorExample, read_sector_dataset
 from turkish_ai.training.progress import (
     LineTrainingProgress,
     RichTrainingProgress,

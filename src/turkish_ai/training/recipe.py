@@ -36,6 +36,7 @@ class Recipe:
     seed: int
     precision: str
     sampled_tokens: int
+    grounded: bool
     opening_tokens: int
     opening_weight: float
     early_stopping: bool
@@ -60,6 +61,7 @@ def make_recipe(config: LoraConfig, *, early_stopping: bool) -> Recipe:
         seed=config.seed,
         precision=config.precision,
         sampled_tokens=config.sampled_tokens,
+        grounded=config.grounded,
         opening_tokens=config.opening_tokens,
         opening_weight=config.opening_weight,
         early_stopping=early_stopping,

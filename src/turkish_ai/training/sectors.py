@@ -14,8 +14,8 @@ from turkish_ai.base_model import BaseModelSource, Words, ensure_base_model, fin
 from turkish_ai.errors import SettingsError, UnknownSector
 from turkish_ai.messages import GENERAL
 from turkish_ai.prompts import PromptEncoder
+from turkish_ai.sector_data import read_sector_dataset
 from turkish_ai.settings import SECTOR_IDS, Settings, is_sector_or_general
-from turkish_ai.training.dataset import read_sector_dataset
 from turkish_ai.training.progress import TrainingProgress
 from turkish_ai.training.report import TrainingReport
 

@@ -25,7 +25,10 @@ from torch import Tensor
 
 from turkish_ai.base_model import Words
 from turkish_ai.errors import DataError, SettingsError
+from turkish_ai.grounding.teaching import Teach, grounded
+from turkish_ai.messages import Message
 from turkish_ai.prompts import IGNORED_LABEL, PromptEncoder, TrainingExample
+from turkish_ai.sector_data import SPLITS, SectorDataset, SectorExample
 from turkish_ai.settings import LoraConfig
 from turkish_ai.training.adapter_folder import write_adapter
 from turkish_ai.training.answer_loss import (
@@ -47,7 +50,6 @@ from turkish_ai.training.checkpoint import (
     rng_state,
     save_checkpoint,
 )
-from turkish_ai.training.dataset import SPLITS, SectorDataset, Split
 from turkish_ai.training.lora import (
     add_lora,
     load_base_model,
@@ -99,7 +101,8 @@ def train_adapter(
         BaseModelUnavailable, UnsupportedModel: the base model cannot be loaded, or its loss cannot be computed.
     """
     recipe = make_recipe(lora, early_stopping=early_stopping)
-    train, dev = _encode(dataset, "train", encoder), _encode(dataset, "dev", encoder)
+    teach = grounded(dataset) if recipe.grounded else _as_it_is
+    train, dev = (_encode(dataset.split(split), encoder, teach) for split in ("train", "dev"))
     seen = tokens_sha256(train, dev)
     run_identity = identity(
         recipe,
@@ -397,8 +400,12 @@ class _Training:
         self._seconds_before = found.seconds
 
 
-def _encode(dataset: SectorDataset, split: Split, encoder: PromptEncoder) -> list[TrainingExample]:
-    return [encoder.encode_example(example.messages) for example in dataset.split(split)]
+def _encode(examples: Sequence[SectorExample], encoder: PromptEncoder, teach: Teach) -> list[TrainingExample]:
+    return [encoder.encode_example(teach(example)) for example in examples]
+
+
+def _as_it_is(example: SectorExample) -> tuple[Message, ...]:
+    return example.messages
 
 
 def _check_lengths(dataset: SectorDataset, encoded: Sequence[TrainingExample], *, limit_tokens: int) -> None:

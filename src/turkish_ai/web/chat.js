@@ -2,39 +2,18 @@
 // only ever become text nodes.
 
 import { events } from "./event_stream.js";
+import { takeTurn } from "./history.js";
+import { ServerError, confidence, errorOf, explain } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("ask"), question = $("question"), conversation = $("conversation"), sector = $("sector");
-const percent = new Intl.NumberFormat("tr-TR", { style: "percent", maximumFractionDigits: 0 });
+/** Where a keyboard would cover the page, only the user's own touch opens it. */
+const isTouched = matchMedia("(pointer: coarse)").matches;
 
-/** What the server is sent: every question, and the answers that were completed or stopped by the user. */
+/** What the server is sent: the questions, and the answers that were completed or stopped by the user. */
 let messages = [];
 /** Ends the answer on its way; null while there is none. */
 let running = null;
-
-const EXPLANATIONS = {
-  queue_full: "Şu anda çok yoğunum. Lütfen birazdan yeniden deneyin.",
-  draining: "Sunucu yeniden başlatılıyor. Lütfen birazdan yeniden deneyin.",
-  engine_unavailable: "Sunucu henüz hazır değil. Lütfen birazdan yeniden deneyin.",
-  adapter_memory_full: "Şu anda bu sektörün adaptörüne yer yok. Lütfen birazdan yeniden deneyin.",
-  adapter_not_found: "Bu sektörün bu sunucuda henüz adaptörü yok. “Kendisi bulsun” seçeneğiyle sorabilirsiniz.",
-  adapter_refused: "Bu sektörün adaptörü bozuk görünüyor. Lütfen sunucunun yöneticisine haber verin.",
-  context_length_exceeded: "Sohbet çok uzadı. “Yeni sohbet” ile baştan başlayabilirsiniz.",
-  body_too_large: "Sorunuz çok uzun. Lütfen kısaltın.",
-  generation_failed: "Yanıt yarıda kaldı. Lütfen yeniden deneyin.",
-};
-
-function explain(error) {
-  if (error instanceof TypeError) return "Sunucuya ulaşılamadı. Bağlantınızı denetleyip yeniden deneyin.";
-  return EXPLANATIONS[error.code] ?? "Beklenmeyen bir sorun oldu. Lütfen yeniden deneyin.";
-}
-
-class ServerError extends Error {
-  constructor({ message, code }) {
-    super(message);
-    this.code = code;
-  }
-}
 
 // --- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -57,9 +36,13 @@ function showOrigin(list, origin, asked) {
   list.replaceChildren(element("li", "sector", origin.sector_name));
   const routed = asked === "auto";
   // After a fallback the confidence belongs to the sector that was found, which the remark below names.
-  if (routed && !origin.fallback) list.append(element("li", "", `${percent.format(origin.confidence)} güven`));
+  if (routed && !origin.fallback) list.append(element("li", "", confidence(origin.confidence)));
   if (!routed) list.append(element("li", "", "sizin seçiminiz"));
   list.append(element("li", "", origin.version ? `adaptör ${origin.version}` : "temel model"));
+  // Small talk needs no source.
+  if (origin.reference && origin.sector !== "general") {
+    list.append(element("li", "reference", `dayanak: “${origin.reference.question}”`));
+  }
 }
 
 function remark(turn, text) {
@@ -79,12 +62,23 @@ function setRunning(controller) {
   running = controller;
   $("send").hidden = controller !== null;
   $("stop").hidden = controller === null;
-  if (controller === null) question.focus();
+  if (controller === null) focusQuestion();
+}
+
+function focusQuestion() {
+  if (!isTouched) question.focus({ preventScroll: true });
 }
 
 function fitQuestion() {
   question.style.height = "auto";
   question.style.height = `${question.scrollHeight + 2}px`;
+}
+
+/** What is scrolled to stays clear of the bars, which grow with the question and with a narrow screen. */
+function keepClearOfBars() {
+  const page = document.documentElement.style;
+  page.scrollPaddingTop = `${document.querySelector("header").offsetHeight + 12}px`;
+  page.scrollPaddingBottom = `${document.querySelector("footer").offsetHeight + 12}px`;
 }
 
 // --- one turn --------------------------------------------------------------------------------------------------------
@@ -98,13 +92,14 @@ async function ask(text) {
   turn.scrollIntoView({ block: "end" });
 
   const history = messages;  // “Yeni sohbet” may begin another one before this answer has ended
-  history.push({ role: "user", content: text });
+  const isFirst = history.length === 0;
   const controller = new AbortController();
   setRunning(controller);
   announce("Yanıt yazılıyor.");
-  let written = "", length = false, fallback;
-  try {
-    for await (const event of stream({ model, messages: history, stream: true }, controller.signal)) {
+  let length = false, fallback;
+
+  async function* pieces(messages) {
+    for await (const event of stream({ model, messages, stream: true }, controller.signal)) {
       if (event.turkish_ai) {
         showOrigin(origin, event.turkish_ai, model);
         fallback = event.turkish_ai.fallback?.message_tr;
@@ -113,29 +108,33 @@ async function ask(text) {
       length ||= choice?.finish_reason === "length";
       if (!choice?.delta?.content) continue;
       const follow = atBottom();
-      written += choice.delta.content;
       answer.append(choice.delta.content);
       if (follow) turn.scrollIntoView({ block: "end" });
+      yield choice.delta.content;
     }
-    if (fallback) remark(turn, fallback);
-    if (length) remark(turn, "Yanıt izin verilen uzunluğa ulaştığı için burada bitti.");
+  }
+
+  const remarks = [];
+  let failed = false;
+  try {
+    const written = await takeTurn(history, text, pieces, () => controller.signal.aborted);
+    if (fallback) remarks.push(fallback);
+    if (length) remarks.push("Yanıt izin verilen uzunluğa ulaştığı için burada bitti.");
     announce(`Yanıt: ${written}`);
   } catch (error) {
-    if (controller.signal.aborted) {
-      remark(turn, "Yanıt durduruldu.");
-      announce("Yanıt durduruldu.");
-    } else {
-      remark(turn, explain(error));
-      announce(explain(error));
-      if (!question.value) question.value = text;
-    }
+    const wasStopped = controller.signal.aborted;
+    remarks.push(wasStopped ? "Yanıt durduruldu." : explain(error, { isFirst }));
+    announce(remarks[0]);
+    failed = !wasStopped;
+    if (failed && !question.value) question.value = text;
   } finally {
+    const follow = failed || atBottom();
     turn.classList.remove("waiting");
-    // Without an answer the question is taken back: it would be sent a second time with the next one.
-    if (written) history.push({ role: "assistant", content: written });
-    else history.pop();
+    for (const words of remarks) remark(turn, words);
     setRunning(null);
     fitQuestion();
+    keepClearOfBars();  // at once: the question that was put back may have made the bar below grow
+    if (follow) turn.scrollIntoView({ block: "end" });
   }
 }
 
@@ -146,7 +145,7 @@ async function* stream(body, signal) {
     body: JSON.stringify(body),
     signal,
   });
-  if (!response.ok) throw new ServerError((await response.json()).error);
+  if (!response.ok) throw await errorOf(response);
   let done = false;
   for await (const data of events(response.body)) {
     // Read on to the end: leaving here would hang up on a connection that can be used again.
@@ -188,7 +187,7 @@ $("new").addEventListener("click", () => {
   conversation.replaceChildren();
   $("welcome").hidden = false;
   announce("Yeni sohbet.");
-  question.focus();
+  focusQuestion();
 });
 
 $("examples").addEventListener("click", (event) => {
@@ -202,7 +201,7 @@ async function listSectors() {
   const { sectors } = await response.json();
   const ready = element("optgroup"), others = element("optgroup");
   ready.label = "Adaptörü olanlar";
-  others.label = "Henüz adaptörü olmayanlar";
+  others.label = "Adaptörü olmayanlar";
   for (const { id, name_tr, adapter } of sectors) {
     const option = element("option", "", name_tr);
     option.value = id;
@@ -212,4 +211,7 @@ async function listSectors() {
   sector.append(...[ready, others].filter((group) => group.children.length));
 }
 
+new ResizeObserver(keepClearOfBars).observe(document.querySelector("footer"));
+new ResizeObserver(keepClearOfBars).observe(document.querySelector("header"));
+focusQuestion();
 listSectors().catch(() => announce("Sektörler okunamadı."));

@@ -51,12 +51,14 @@ function draw(document_) {
   }
 
   function block(title, schema) {
-    const name = typeOf(schema);
-    return [element("h4", "", `${title}: ${name}`), fields(schema)];
+    const about = resolve(schema).description;
+    const described = about ? [element("p", "", ...prose(about))] : [];
+    return [element("h4", "", `${title}: ${typeOf(schema)}`), ...described, fields(schema)];
   }
 
-  function example(method, path, body) {
+  function example(method, path, body, security) {
     const lines = [`curl -X ${method.toUpperCase()} ${location.origin}${path}`];
+    if (security) lines.push(`  -H "authorization: Bearer $TURKISH_AI_ADMIN_KEY"`);
     if (body) {
       const sample = { "/v1/chat/completions": { model: "auto", messages: [{ role: "user", content: "Kredi kartı aidatı geri alınır mı?" }] },
         "/adapters": { sector: "finance_banking" } }[path] ?? { text: "Kredi kartı aidatı geri alınır mı?" };
@@ -69,7 +71,7 @@ function draw(document_) {
     const request = operation.requestBody?.content?.["application/json"]?.schema;
     const body = element("div", "body");
     if (operation.description) body.append(element("p", "", ...prose(operation.description)));
-    body.append(example(method, path, request));
+    body.append(example(method, path, request, operation.security));
     if (request) body.append(...block("Body", request));
     for (const [status, answer] of Object.entries(operation.responses)) {
       const schema = answer.content?.["application/json"]?.schema;

@@ -19,6 +19,10 @@ from turkish_ai.settings import Settings, load_settings
 CONFIG = Path(__file__).parents[3] / "configs" / "model_config.json"
 QUESTION = [{"role": "user", "content": "kredi kartı aidatı geri alınır mı?"}]
 
+ADMIN_KEY = "gizli-şifre-à"
+ADMIN = {"authorization": f"Bearer {ADMIN_KEY}".encode()}
+"""What an admin call carries."""
+
 MakeSettings = Callable[..., Settings]
 OpenClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -65,7 +69,7 @@ def make_settings(tmp_path: Path, adapters_dir: Path) -> MakeSettings:
 
 @pytest.fixture
 def settings(make_settings: MakeSettings) -> Settings:
-    return make_settings()
+    return make_settings(admin_key=ADMIN_KEY)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from tests.fakes.engine import FakeEngine
 from tests.fakes.router import FakeRouter
-from tests.unit.api.conftest import chat, open_client
+from tests.unit.api.conftest import ADMIN, chat, open_client
 from turkish_ai.app import create_app
 from turkish_ai.errors import AdapterMemoryFull, ContextLengthExceeded, EngineUnavailable, TurkishAiError
 from turkish_ai.settings import Settings
@@ -38,7 +38,8 @@ async def test_a_trailing_slash_is_another_path_and_not_a_redirect(client: httpx
 async def test_a_malformed_host_is_no_internal_error(client: httpx.AsyncClient, host: str) -> None:
     assert (await client.get("/nothing", headers={"host": host})).status_code == 404
     assert (await client.delete("/metrics", headers={"host": host})).status_code == 405
-    assert (await client.delete("/adapters/legal", headers={"host": host})).status_code == 403
+    headers = {**ADMIN, "host": host, "origin": "null"}
+    assert (await client.delete("/adapters/legal", headers=headers)).status_code == 403
 
 
 async def test_probes_are_logged_only_for_who_debugs(client: httpx.AsyncClient, logs: list[Any]) -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from tests.fakes.engine import FakeEngine
 from tests.fakes.router import FakeRouter
 from tests.fakes.server import post, serve
-from tests.unit.api.conftest import MakeSettings, chat, open_client
+from tests.unit.api.conftest import ADMIN, ADMIN_KEY, MakeSettings, chat, open_client
 from turkish_ai.app import create_app
 
 URL = "/v1/chat/completions"
@@ -20,7 +20,9 @@ LIMIT_BYTES = 4096
 @pytest.fixture
 def app(make_settings: MakeSettings, engine: FakeEngine, router: FakeRouter) -> FastAPI:
     return create_app(
-        make_settings(limits={"body_bytes": LIMIT_BYTES, "body_seconds": 0.2}), engine=engine, router=router
+        make_settings(limits={"body_bytes": LIMIT_BYTES, "body_seconds": 0.2}, admin_key=ADMIN_KEY),
+        engine=engine,
+        router=router,
     )
 
 
@@ -112,6 +114,6 @@ async def test_every_route_with_a_body_refuses_hostile_ones(app: FastAPI) -> Non
     async with open_client(app) as client:
         for route in (URL, "/infer", "/classify", "/adapters"):
             for body in hostile:
-                response = await client.post(route, content=body, headers=JSON)
+                response = await client.post(route, content=body, headers={**JSON, **ADMIN})
                 assert response.status_code == 400, (route, body)
                 assert response.json()["error"]["message"]

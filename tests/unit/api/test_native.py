@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes.engine import FakeEngine
 from tests.unit.api.conftest import write_adapter
+from turkish_ai.errors import ContextLengthExceeded
 from turkish_ai.messages import Message
 from turkish_ai.settings import SECTOR_IDS
 
@@ -74,6 +75,26 @@ async def test_a_wrong_native_request_is_refused_by_field(
     response = await client.post(path, json=body)
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["param"]) == (status, code, param)
+
+
+async def test_infer_refuses_in_its_own_words(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    error = (await client.post("/infer", json={"text": "x", "sector": "legal"})).json()["error"]
+    assert "Leave sector out" in error["message"]
+    assert "model" not in error["message"]
+    engine.script = (ContextLengthExceeded("9000 tokens.", remedy="Shorten the conversation.", param="messages"),)
+    error = (await client.post("/infer", json={"text": "x"})).json()["error"]
+    assert (error["code"], error["param"]) == ("context_length_exceeded", "text")
+    assert "conversation" not in error["message"]
+
+
+async def test_a_fallback_names_the_sector_that_was_found_and_the_confidence_in_it(client: httpx.AsyncClient) -> None:
+    response = await client.post("/infer", json={"text": "dava açacağım"})
+    body = response.json()
+    assert body["sector"] == response.headers["x-turkish-ai-sector"] == "general"
+    assert (body["fallback"]["sector"], body["fallback"]["confidence"]) == ("legal", 0.8125)
+    assert response.headers["x-turkish-ai-fallback"] == "legal"
+    own = await client.post("/infer", json={"text": "kredi"})
+    assert "x-turkish-ai-fallback" not in own.headers
 
 
 async def test_classify_finds_the_sector_and_answers_nothing(client: httpx.AsyncClient, engine: FakeEngine) -> None:

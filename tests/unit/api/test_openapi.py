@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from tests.fakes.engine import FakeEngine
-from tests.unit.api.conftest import QUESTION, chat
+from tests.unit.api.conftest import ADMIN, QUESTION, chat
 
 NOT_DESCRIBED = {"/", "/docs", "/web/{name}", "/openapi.json"}
 
@@ -55,6 +55,17 @@ async def test_every_route_is_described(client: httpx.AsyncClient, document: dic
     }
     for operations in document["paths"].values():
         assert all(operation["summary"] and operation["tags"] for operation in operations.values())
+
+
+async def test_the_routes_that_change_something_ask_for_the_admin_key(document: dict[str, Any]) -> None:
+    guarded = {
+        (path, method)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("security") == [{"AdminKey": []}]
+    }
+    assert guarded == {("/adapters", "post"), ("/adapters/{sector}", "delete")}
+    assert "admin_key" in document["components"]["securitySchemes"]["AdminKey"]["description"]
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -118,7 +129,7 @@ async def test_real_answers_are_as_described(
         ("get", "/ready", "/ready", None, 200),
     ]
     for method, path, route, body, status in calls:
-        response = await client.request(method, path, json=body)
+        response = await client.request(method, path, json=body, headers=ADMIN)
         assert response.status_code == status, (path, response.text)
         schema = answer_schema(document, route, method, status)
         check(document, schema, response.json())

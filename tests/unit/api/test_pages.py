@@ -72,6 +72,20 @@ async def test_the_chat_page_is_turkish_and_every_control_has_a_name(client: htt
     assert any(attrs.get("aria-live") for _, attrs in page.elements)
 
 
+async def test_the_warning_stands_on_the_page_at_every_width(client: httpx.AsyncClient) -> None:
+    assert "Yanıtlar yanlış olabilir" in (await client.get("/")).text
+    rules = re.findall(r"\.note\s*\{([^}]*)\}", (await client.get("/web/style.css")).text)
+    assert rules
+    assert not any("display" in rule or "visibility" in rule for rule in rules)
+
+
+async def test_nothing_opens_a_phones_keyboard_by_itself(client: httpx.AsyncClient) -> None:
+    assert not any("autofocus" in attrs for _, attrs in Page((await client.get("/")).text).elements)
+    script = (await client.get("/web/chat.js")).text
+    assert script.count(".focus(") == 1
+    assert "if (!isTouched) question.focus({ preventScroll: true });" in script
+
+
 async def test_every_element_that_the_chat_script_asks_for_is_on_the_page(client: httpx.AsyncClient) -> None:
     ids = {attrs.get("id") for _, attrs in Page((await client.get("/")).text).elements}
     script = (await client.get("/web/chat.js")).text

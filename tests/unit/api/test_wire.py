@@ -53,8 +53,10 @@ WRONG = {
         400,
         "invalid_request",
         "messages.0.content.0.type",
-        "smell",
+        "is 'smell'; expected 'text'.",
     ),
+    "a field without a name": (chat(**{"": 1}), 400, "unknown_parameter", "", "'' is not a field"),
+    "a field with a strange name": (chat(**{"a b": 1}), 400, "unknown_parameter", "a b", "'a b' is not a field"),
     "tool calls": (
         message(tool_calls=[{"id": "1"}]),
         400,

@@ -11,12 +11,13 @@ from turkish_ai.errors import DataError, GenerationFailed
 from turkish_ai.evaluation import RecallQuestion, RecallReport, evaluate_recall, read_recall_questions
 from turkish_ai.evaluation.recall import UNTAUGHT
 from turkish_ai.messages import GENERAL
+from turkish_ai.sector_data import SectorDataset, read_sector_dataset
 from turkish_ai.settings import load_settings
-from turkish_ai.training.dataset import SectorDataset, read_sector_dataset
 
 SECTOR = "healthcare"
 CARD = "Kartınızı hemen bankanızın uygulamasından kapattırın, sonra şubeye haber verin."
 FEVER = "Çocuğunuza bol sıvı verin, ince giydirin; üç aydan küçükse hemen acile gidin."
+ADMISSION = "Bilmiyorum; lütfen bir hekime danışın."
 UNKNOWN = "Bu konuda güvenilir bilgim yok; en doğrusunu hekiminizden öğrenirsiniz."
 
 
@@ -63,6 +64,7 @@ def judged(dataset: SectorDataset, family: str, answer: str) -> RecallReport:
             [question(family)],
             datasets=[dataset],
             adapter_versions={SECTOR: "abc"},
+            admissions={SECTOR: ADMISSION},
             base_model="tiny",
             ask=ask,
             at_once=4,
@@ -79,6 +81,8 @@ def judged(dataset: SectorDataset, family: str, answer: str) -> RecallReport:
         ("kart", UNKNOWN, "declined"),
         ("kart", "Kartınızı hemen ince giydirin; şubeye bol sıvı verin, uygulamasından acile gidin.", "invented"),
         ("kart", "", "invented"),
+        ("kart", ADMISSION, "declined"),
+        ("unknown", ADMISSION, "declined"),
         ("unknown", UNKNOWN, "declined"),
         ("unknown", CARD, "another"),
         ("unknown", "Muayene ücreti yüz liradır.", "invented"),
@@ -123,6 +127,7 @@ async def test_no_more_questions_run_at_once_than_asked_for_and_all_are_counted(
         [question("kart", number) for number in range(20)],
         datasets=[dataset],
         adapter_versions={SECTOR: "abc"},
+        admissions={SECTOR: ADMISSION},
         base_model="tiny",
         ask=ask,
         at_once=3,
@@ -143,6 +148,7 @@ async def test_an_engine_that_fails_ends_the_evaluation_instead_of_counting_as_a
             [question("kart")],
             datasets=[dataset],
             adapter_versions={SECTOR: "abc"},
+            admissions={SECTOR: ADMISSION},
             base_model="tiny",
             ask=ask,
             at_once=1,

@@ -12,8 +12,8 @@ import torch
 
 from tests.fakes.tiny_models import CHAT_TEMPLATE, make_model
 from turkish_ai.prompts import PromptEncoder
+from turkish_ai.sector_data import SectorDataset, read_sector_dataset
 from turkish_ai.settings import LoraConfig
-from turkish_ai.training.dataset import SectorDataset, read_sector_dataset
 from turkish_ai.training.progress import SilentTrainingProgress, TrainingProgress, TrainingStep
 from turkish_ai.training.report import TrainingReport
 from turkish_ai.training.trainer import train_adapter
@@ -70,6 +70,7 @@ def recipe(**changes: Any) -> LoraConfig:
         "batch_tokens": 128,
         "precision": "fp32",
         "sampled_tokens": 64,
+        "grounded": True,
         "opening_tokens": 2,
         "opening_weight": 4.0,
         "seed": 5,

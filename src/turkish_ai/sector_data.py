@@ -1,6 +1,6 @@
 """A sector's conversations, read from the repository and checked line by line.
 
-Called by `training.sectors` and the sectors' evaluation. Knows nothing of tokens or models. A line that cannot be
+Called by `training`, `grounding` and `evaluation`. Knows nothing of tokens or models. A line that cannot be
 used is never skipped: it stops the reading, before any time is spent on training.
 """
 
@@ -19,6 +19,9 @@ Split = Literal["train", "dev", "test"]
 Style = Literal["plain", "formal", "colloquial", "ascii", "misspelt", "implicit", "multi"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 STYLES: tuple[Style, ...] = get_args(Style)
+
+DECLINING_FAMILIES = "bilinmeyen-"
+"""How the names of those families begin whose answers say that the assistant does not know."""
 
 _KEYS = frozenset({"id", "sector", "family", "style", "split", "messages", "provenance"})
 _MESSAGE_KEYS = frozenset({"role", "content"})

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.training.conftest import SECTOR, row, write_sector
 from turkish_ai.errors import DataError
-from turkish_ai.training.dataset import read_sector_dataset
+from turkish_ai.sector_data import read_sector_dataset
 
 QUESTION = {"role": "user", "content": "Soru?"}
 ANSWER = {"role": "assistant", "content": "Yanıt."}
