@@ -294,7 +294,9 @@ class Runtime:
         return build_engine(
             self._settings,
             metrics=self._metrics,
-            progress=_LoadingProgress(self._lifecycle, shown=progress_for(sys.stderr)),
+            progress=_LoadingProgress(
+                self._lifecycle, shown=progress_for(sys.stderr, language=self._settings.language)
+            ),
         )
 
     async def _load_router(self) -> Router:
