@@ -205,8 +205,7 @@ class EmbeddedEngine:
         self._arriving += 1
         self._quiet.clear()
         try:
-            prompt = await loop.run_in_executor(self._text_executor, self._encoder.encode, request.messages)
-            self._check_length(request, prompt)
+            prompt = await loop.run_in_executor(self._text_executor, self._encode, request)
             weights = await self._residency.acquire(request.adapter) if request.adapter else None
         finally:
             self._arriving -= 1
@@ -248,14 +247,22 @@ class EmbeddedEngine:
         ]
         return group
 
-    def _check_length(self, request: GenerationRequest, prompt: list[int]) -> None:
+    def _encode(self, request: GenerationRequest) -> list[int]:
+        """The prompt, or a refusal before any work is spent on what cannot fit."""
+        text = self._encoder.render(request.messages)
+        self._check_length(request, self._encoder.least_tokens(text), "at least ")
+        prompt = self._encoder.tokens(text)
         if not prompt:
             raise ValueOutOfRange("The prompt is empty.", param="messages")
-        needed = len(prompt) + request.sampling.max_tokens
+        self._check_length(request, len(prompt))
+        return prompt
+
+    def _check_length(self, request: GenerationRequest, prompt_tokens: int, qualified: str = "") -> None:
+        needed = prompt_tokens + request.sampling.max_tokens
         if needed > self.context_tokens:
             raise ContextLengthExceeded(
-                f"The prompt has {len(prompt)} tokens and up to {request.sampling.max_tokens} more were asked for: "
-                f"{needed}, and this server's context has {self.context_tokens}.",
+                f"The prompt has {qualified}{prompt_tokens} tokens and up to {request.sampling.max_tokens} more were "
+                f"asked for: {needed}, and this server's context has {self.context_tokens}.",
                 remedy="Shorten the conversation or lower max_tokens.",
                 param="messages",
             )

@@ -167,6 +167,17 @@ async def test_what_can_never_fit_is_refused_with_the_numbers(llama: TinyWorld, 
             await ask_all(engine, question("x", max_tokens=400, n=16))
 
 
+async def test_a_text_that_cannot_fit_is_refused_before_it_is_tokenised(
+    llama: TinyWorld, engine_for: EngineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenised: list[str] = []
+    async with engine_for(llama.base) as engine:
+        monkeypatch.setattr(engine._encoder, "tokens", tokenised.append)
+        with pytest.raises(ContextLengthExceeded, match=r"at least \d{4,} tokens.*context has 512"):
+            await ask(engine, question("<" * 200_000, max_tokens=4))
+    assert not tokenised
+
+
 async def test_an_adapter_that_overflows_harms_its_own_request_alone(
     llama: TinyWorld, engine_for: EngineMaker, tmp_path: Path
 ) -> None:
