@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from turkish_ai.engines.adapters import AdapterWeights
 from turkish_ai.engines.embedded.kv import KvBudget, SequenceKv
 from turkish_ai.engines.embedded.sampler import Sampler
-from turkish_ai.engines.embedded.text import Detokenizer, StopMatcher
+from turkish_ai.engines.embedded.text import Detokenizer, HeldLogprobs, StopMatcher
 from turkish_ai.errors import TurkishAiError
 from turkish_ai.messages import Sampling, TextDelta
 
@@ -26,6 +26,7 @@ class Answer:
     written: int = 0
     last_token: int = -1
     unposted: list[int] = field(default_factory=list)  # tokens whose text is held back
+    logprobs: HeldLogprobs = field(default_factory=HeldLogprobs)
     kv: SequenceKv | None = None
     sampler: Sampler | None = None
     detokenizer: Detokenizer | None = None

@@ -277,22 +277,30 @@ class Worker:
         answer.unposted.append(choice.token)
         group.completion_tokens += 1
         finish: FinishReason | None = None
+        piece = ""
         if choice.token in self._stop_ids and not group.sampling.ignore_eos:
             finish, text = "stop", ""
         else:
-            text = stops.push(detokenizer.push(choice.token))
+            piece = detokenizer.push(choice.token)
+            text = stops.push(piece)
             if not stops.stopped and answer.written >= answer.max_tokens:
                 finish = "length"
         if finish is not None:
             text += stops.push(detokenizer.flush()) + stops.flush()
         if stops.stopped:
             finish = "stop"
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if choice.logprob is not None:
+            answer.logprobs.push(self._logprobs(choice), piece)
+            logprobs = answer.logprobs.pull(text)
+            if finish is not None and not stops.stopped:
+                logprobs += answer.logprobs.flush()
         last = finish is not None and group.unfinished == 1
         delta = TextDelta(
             index=answer.index,
             text=text,
             token_ids=tuple(answer.unposted),
-            logprobs=self._logprobs(choice),
+            logprobs=logprobs,
             finish_reason=finish,
             usage=Usage(prompt_tokens=len(group.prompt), completion_tokens=group.completion_tokens) if last else None,
             timings=_timings(group, now) if last else None,

@@ -83,6 +83,21 @@ async def test_a_stop_string_ends_the_answer_and_never_leaks(llama: TinyWorld, e
     assert len(cut.tokens) < len(whole.tokens)
 
 
+async def test_log_probabilities_never_tell_a_part_of_a_stop_string(llama: TinyWorld, engine_for: EngineMaker) -> None:
+    asked = {"max_tokens": 40, "ignore_eos": True, "top_logprobs": 0}
+    async with engine_for(llama.base) as engine:
+        whole = await ask(engine, question("merhaba", **asked))
+        assert len(whole.text) > 24
+        for start, end in ((6, 10), (3, 12), (20, 24)):
+            stop = whole.text[start:end]
+            cut = await ask(engine, question("merhaba", **asked, stop=(stop,)))
+            told = b"".join(logprob.token_bytes for delta in cut.deltas for logprob in delta.logprobs)
+            assert cut.finish_reason == "stop"
+            assert told or start < 20
+            assert cut.text.startswith(told.decode(errors="replace"))
+    assert len([logprob for delta in whole.deltas for logprob in delta.logprobs]) == len(whole.tokens)
+
+
 async def test_n_answers_share_a_prompt_and_equal_n_requests_with_the_same_seed(
     llama: TinyWorld, engine_for: EngineMaker
 ) -> None:
