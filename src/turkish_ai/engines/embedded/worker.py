@@ -5,6 +5,7 @@ one call. A request that fails, fails alone; if a whole step fails, its parts ar
 it was. Knows nothing of HTTP or of the loop, but for the one function that it posts to.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -247,7 +248,7 @@ class Worker:
             return  # another of its answers failed in this step
         try:
             assert answer.sampler is not None
-            if best != best:  # NaN, from an adapter whose numbers overflow
+            if not math.isfinite(best):  # from an adapter whose numbers overflow
                 raise BrokenLogits
             choice = Choice(token=greedy) if answer.sampler.is_plain_greedy else answer.sampler.choose(logits)
             finished = self._write(answer, choice)
