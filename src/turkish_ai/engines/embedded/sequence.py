@@ -35,8 +35,8 @@ class Answer:
 
     @property
     def reserved_tokens(self) -> int:
-        """KV memory that it may need at most; the last token is never fed back."""
-        return KvBudget.rounded(len(self.group.prompt) + self.max_tokens - 1)
+        """KV memory that it may need at most."""
+        return KvBudget.reserved(prompt_tokens=len(self.group.prompt), max_tokens=self.max_tokens)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
