@@ -162,7 +162,7 @@ def test_another_publishers_model_of_the_same_name_is_another_model(tmp_path: Pa
 
 
 def test_a_card_that_names_this_base_and_these_weights_proves_what_a_path_does_not(tmp_path: Path) -> None:
-    folder = write_adapter(tmp_path / "a", base_model_name_or_path="/home/someone/model")
+    folder = write_adapter(tmp_path / "a", base_model_name_or_path="/models/mine")
     weights_sha256 = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
     (folder / CARD_FILE).write_text(json.dumps({"base_fingerprint": "f" * 64, "weights_sha256": weights_sha256}))
     assert read(folder).rank == 2

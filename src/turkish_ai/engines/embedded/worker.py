@@ -101,6 +101,7 @@ class Worker:
         self.last_sign_of_life = time.monotonic()
         for group in self._scheduler.cancelled():
             self._let_go(group)
+        self._model.lora_tables.shrink()
         plan = self._scheduler.plan()
         equipped = [self._equip(group) for group in plan.admitted]
         if not all(equipped):
@@ -361,6 +362,7 @@ class Worker:
         metrics.queue_length.set(scheduler.waiting)
         metrics.batch_size.set(scheduler.active)
         metrics.kv_used_bytes.set(scheduler.kv.used * bytes_per_token)
+        metrics.adapter_table_bytes.set(self._model.lora_tables.bytes)
         metrics.kv_capacity_bytes.set(scheduler.kv.capacity * bytes_per_token)
 
 

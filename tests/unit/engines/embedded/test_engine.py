@@ -1,6 +1,7 @@
 """What a caller of the engine can rely on: streaming, leaving, limits, errors that stay alone, draining."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -481,6 +482,7 @@ async def test_what_the_engine_did_is_in_the_metrics(llama: TinyWorld, engine_fo
         "turkish_ai_engine_ready 1.0",
     ):
         assert line in text
+    assert not re.search(r"^turkish_ai_engine_adapter_table_bytes 0\.0$", text, re.MULTILINE)
 
 
 def count_steps(engine: EmbeddedEngine) -> list[int]:
