@@ -47,8 +47,16 @@ class Detokenizer:
     def flush(self) -> str:
         """What is left at the end, without the beginning of a character that never came."""
         before, now = self._decoded()
+        piece = now[len(before) :]
+        if piece.endswith(_REPLACEMENT) and not self._wrote_replacement():
+            piece = piece.rstrip(_REPLACEMENT)
         self._prefix = self._read = len(self._ids)
-        return now[len(before) :].rstrip(_REPLACEMENT)
+        return piece
+
+    def _wrote_replacement(self) -> bool:
+        """Whether the model wrote U+FFFD itself, with its own bytes, and not half of another character."""
+        raw = b"".join(token_text(self._tokenizer, token)[1] for token in self._ids[self._read :])
+        return raw.endswith(_REPLACEMENT.encode())
 
     def _decoded(self) -> tuple[str, str]:
         decode = self._tokenizer.decode

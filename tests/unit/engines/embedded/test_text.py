@@ -32,6 +32,7 @@ def pushed(detokenizer: Detokenizer, ids: list[int]) -> list[str]:
 
 
 @given(text=st.text(max_size=40))
+@example(text="a\ufffd")
 @settings(deadline=None)
 def test_pieces_join_to_the_text_and_none_holds_half_a_character(byte_level: Tokenizer, text: str) -> None:
     ids = byte_level.encode(text).ids
