@@ -97,6 +97,11 @@ class Metrics:
         self.engine_up = Gauge("turkish_ai_engine_ready", "1 while the engine would decode a request.", registry=r)
         self.adapters_resident = Gauge("turkish_ai_adapters_resident", "Adapters in memory.", registry=r)
         self.adapter_bytes = Gauge("turkish_ai_adapters_resident_bytes", "Memory of resident adapters.", registry=r)
+        self.adapter_table_bytes = Gauge(
+            "turkish_ai_engine_adapter_table_bytes",
+            "Memory of the tables that hold each decoding row's adapter.",
+            registry=r,
+        )
         self.adapter_loads = Counter(
             "turkish_ai_adapter_loads_total", "Adapters brought into memory.", ["outcome"], registry=r
         )

@@ -25,10 +25,16 @@ _NEW_TOKENS = 24
 def jobs(settings: Settings, adapters: dict[str, AdapterRef]) -> list[tuple[str, AdapterRef | None]]:
     found: list[tuple[str, AdapterRef | None]] = []
     for sector in SECTORS:
-        rows = map(json.loads, (settings.sector_data_dir / f"{sector}.jsonl").read_text(encoding="utf-8").splitlines())
+        rows = map(json.loads, _lines(settings, sector))
         texts = [row["messages"][0]["content"] for row in rows if row["split"] == "test"][:3]
         found += [(texts[0], adapters[sector]), (texts[1], adapters[sector]), (texts[2], None)]
-    return found
+    # Beyond several chunks of a prompt (128 tokens) and beyond the sliding window (512).
+    long = " ".join(row["messages"][0]["content"] for row in map(json.loads, _lines(settings, "ecommerce")))[:2600]
+    return [*found, (long, adapters["ecommerce"]), (long, None)]
+
+
+def _lines(settings: Settings, sector: str) -> list[str]:
+    return (settings.sector_data_dir / f"{sector}.jsonl").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_mixed_batch_of_trained_adapters_gives_the_tokens_of_peft(settings: Settings, base_model: Path) -> None:
@@ -52,7 +58,7 @@ async def _engine_tokens(
 
     async def ask(text: str, adapter: AdapterRef | None) -> list[int]:
         request = GenerationRequest(
-            request_id=text,
+            request_id=text[:40],
             messages=(Message(role="user", content=text),),
             sampling=Sampling(max_tokens=_NEW_TOKENS, ignore_eos=True),
             adapter=adapter,

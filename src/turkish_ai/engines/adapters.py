@@ -1,27 +1,36 @@
 """Read PEFT adapters from disk, refuse what must not be served, and know which one belongs to which sector.
 
 `AdapterCatalog` is asked by `assistant` and the admin API; `read_adapter` by an engine that brings one into memory.
-An adapter is identified by the sha256 of its content. Knows nothing of batches or requests. Nothing here executes
-what an adapter brings: no pickle is opened, no pattern of unbounded cost is matched.
+An adapter is identified by the sha256 of its content, and the bytes that were hashed are the bytes that are served:
+each file is opened once. Knows nothing of batches or requests, nor of what a config's entries mean (`peft_config`).
+Nothing here executes what an adapter brings: no pickle is opened, no pattern of unbounded cost is matched.
 """
 
+import errno
 import hashlib
 import json
-import math
 import os
 import re
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from turkish_ai.engines.peft_config import PeftConfig
 from turkish_ai.errors import AdapterError, AdapterNotFound, AdapterRefused
 from turkish_ai.messages import AdapterRef
 
 if TYPE_CHECKING:
     import torch
+
+log = structlog.get_logger(__name__)
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -30,42 +39,10 @@ CARD_FILE = "turkish_ai.json"
 
 MAX_CONFIG_BYTES = 1024 * 1024
 MAX_WEIGHTS_BYTES = 4 * 1024 * 1024 * 1024
+_FILES = ((CONFIG_FILE, MAX_CONFIG_BYTES), (WEIGHTS_FILE, MAX_WEIGHTS_BYTES))
+"""What an adapter's identity is made of, in this order."""
 _KEY_PREFIX = "base_model.model."
 _PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth", "adapter_model.ckpt", "adapter_model.pkl")
-
-_IGNORED_ENTRIES = frozenset(
-    {
-        "alpha_pattern",
-        "auto_mapping",
-        "base_model_name_or_path",
-        "corda_config",
-        "ensure_weight_tying",
-        "eva_config",
-        "exclude_modules",
-        "inference_mode",
-        "layers_pattern",
-        "layers_to_transform",
-        "loftq_config",
-        "lora_alpha",
-        "lora_dropout",
-        "lora_ga_config",
-        "megatron_core",
-        "peft_type",
-        "peft_version",
-        "qalora_group_size",
-        "r",
-        "rank_pattern",
-        "revision",
-        "runtime_config",
-        "target_modules",
-        "task_type",
-        "use_rslora",
-    }
-)
-"""They say how the adapter was made, or repeat what its tensors show; they do not change what it computes."""
-
-_CHANGES_THE_BASE = ("pissa", "olora", "loftq", "corda", "lora_ga")
-"""Values of `init_lora_weights` that subtract from the base model's own weights; served on it they would be wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,10 +225,11 @@ def content_sha256(path: Path) -> str:
 
     Raises AdapterRefused: a file is missing, a link, not a regular file, or too large.
     """
-    total = hashlib.sha256()
-    for name, limit in ((CONFIG_FILE, MAX_CONFIG_BYTES), (WEIGHTS_FILE, MAX_WEIGHTS_BYTES)):
-        total.update(f"{name}\0".encode() + _file_sha256(_plain_file(path, name, limit)))
-    return total.hexdigest()
+    digests = []
+    for name, limit in _FILES:
+        with _opened(path, name, limit) as file, _refused_if_unreadable(path, name):
+            digests.append(hashlib.file_digest(file, "sha256").digest())
+    return _content_sha256(*digests)
 
 
 def read_adapter(ref: AdapterRef, rules: AdapterRules) -> AdapterWeights:
@@ -260,19 +238,31 @@ def read_adapter(ref: AdapterRef, rules: AdapterRules) -> AdapterWeights:
     Raises:
         AdapterRefused: the message names the file, what was found and what was expected.
     """
-    path = ref.path
-    found = content_sha256(path)
+    try:
+        return _read_adapter(ref, rules)
+    except AdapterRefused:
+        raise
+    except Exception as error:  # files from elsewhere: whatever they provoke is theirs alone, the others go on serving
+        log.exception("an adapter could not be read", adapter=ref.name)
+        raise AdapterRefused(f"{ref.path.name}: it cannot be read ({type(error).__name__}: {error}).") from error
+
+
+def _read_adapter(ref: AdapterRef, rules: AdapterRules) -> AdapterWeights:
+    folder = ref.path.name
+    config_bytes, weights_bytes = (_read(ref.path, name, limit) for name, limit in _FILES)
+    weights_digest = hashlib.sha256(weights_bytes)
+    found = _content_sha256(hashlib.sha256(config_bytes).digest(), weights_digest.digest())
     if found != ref.sha256:
         raise AdapterRefused(
-            f"{path.name}: its files changed while it was being loaded (content {found[:12]}, expected {ref.version}).",
+            f"{folder}: its files changed while it was being loaded (content {found[:12]}, expected {ref.version}).",
             remedy="Try again once they are complete.",
         )
-    config = _read_json(_plain_file(path, CONFIG_FILE, MAX_CONFIG_BYTES))
-    _check_config(path.name, config)
-    _check_card(path, rules)
-    _check_base(path, config, rules)
-    tensors = _read_tensors(path)
-    modules = _pair_up(path.name, tensors, config, rules)
+    config = PeftConfig(folder, _parse_json(folder, CONFIG_FILE, config_bytes))
+    of_this_base = _check_card(ref.path, weights_digest.hexdigest(), rules)
+    if not of_this_base:
+        _check_base(folder, config.base_model, rules)
+    tensors = _parse_tensors(folder, weights_bytes)
+    modules = _pair_up(folder, tensors, config, rules)
     return AdapterWeights(
         ref=ref,
         modules=modules,
@@ -284,20 +274,27 @@ def read_adapter(ref: AdapterRef, rules: AdapterRules) -> AdapterWeights:
 def _is_grounded(path: Path) -> bool:
     """Whether our own training says so on its card; an adapter of somebody else's has none."""
     try:
-        card = _read_json(_plain_file(path, CARD_FILE, MAX_CONFIG_BYTES))
+        recipe = (_read_card(path) or {}).get("recipe")
     except AdapterRefused:
-        return False  # none, or a broken one, which reading the adapter refuses by name
-    recipe = card.get("recipe")
+        return False  # reading the adapter refuses it by name
     return isinstance(recipe, dict) and recipe.get("grounded") is True
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _plain_file(path: Path, name: str, limit_bytes: int) -> Path:
-    file = path / name
+def _content_sha256(config: bytes, weights: bytes) -> str:
+    total = hashlib.sha256()
+    for (name, _), digest in zip(_FILES, (config, weights), strict=True):
+        total.update(f"{name}\0".encode() + digest)
+    return total.hexdigest()
+
+
+def _opened(path: Path, name: str, limit_bytes: int) -> BufferedReader:
+    """The file itself: what is asked about it and read from it afterwards is one and the same file."""
     try:
-        info = os.lstat(file)
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer.
+        descriptor = os.open(path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         pickles = [p for p in _PICKLES if (path / p).exists()]
         if name == WEIGHTS_FILE and pickles:
@@ -309,121 +306,99 @@ def _plain_file(path: Path, name: str, limit_bytes: int) -> Path:
             f"{path.name}: {name} is missing.", remedy="A PEFT directory holds it; copy it whole."
         ) from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            raise AdapterRefused(
+                f"{path.name}: {name} is a symbolic link.", remedy="Put the file itself there."
+            ) from error
         raise AdapterRefused(f"{path.name}: {name} cannot be read ({error}).") from error
+    file = os.fdopen(descriptor, "rb")
+    info = os.fstat(descriptor)
+    refusal = None
     if not stat.S_ISREG(info.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(info.st_mode) else "not a regular file"
-        raise AdapterRefused(f"{path.name}: {name} is {kind}.", remedy="Put the file itself there.")
-    if info.st_size > limit_bytes:
-        raise AdapterRefused(f"{path.name}: {name} has {info.st_size:,} bytes, at most {limit_bytes:,} are allowed.")
+        refusal = AdapterRefused(f"{path.name}: {name} is not a regular file.", remedy="Put the file itself there.")
+    elif info.st_size > limit_bytes:
+        refusal = AdapterRefused(
+            f"{path.name}: {name} has {info.st_size:,} bytes, at most {limit_bytes:,} are allowed."
+        )
+    if refusal is not None:
+        file.close()
+        raise refusal
     return file
 
 
-def _file_sha256(file: Path) -> bytes:
+@contextmanager
+def _refused_if_unreadable(path: Path, name: str) -> Iterator[None]:
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").digest()
+        yield
     except OSError as error:
-        raise AdapterRefused(f"{file.parent.name}: {file.name} cannot be read ({error.strerror}).") from error
+        raise AdapterRefused(f"{path.name}: {name} cannot be read ({error.strerror}).") from error
+
+
+def _read(path: Path, name: str, limit_bytes: int) -> bytes:
+    """All bytes, as they were at one time or another: a mapped file would kill the process if it were truncated."""
+    with _opened(path, name, limit_bytes) as file, _refused_if_unreadable(path, name):
+        return file.read(min(os.fstat(file.fileno()).st_size, limit_bytes))
 
 
 def _stamp(file: Path) -> object:
+    """Changes whenever the file may have changed; the change time cannot be set back as the modification time can."""
     try:
         info = os.lstat(file)
     except (OSError, ValueError):
         return None
-    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_mode
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_mode
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _parse_json(folder: str, name: str, content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise AdapterRefused(f"{file.parent.name}: {file.name} is not valid JSON ({error}).") from error
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise AdapterRefused(f"{folder}: {name} is not valid JSON ({error}).") from error
     if not isinstance(value, dict):
-        raise AdapterRefused(f"{file.parent.name}: {file.name} holds a {type(value).__name__}, expected an object.")
+        raise AdapterRefused(f"{folder}: {name} holds a {type(value).__name__}, expected an object.")
     return value
 
 
-def _read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
+def _parse_tensors(folder: str, content: bytes) -> dict[str, "torch.Tensor"]:
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        # A copy of its own: a mapped file would kill the process if it were truncated while serving.
-        tensors = {name: tensor.clone() for name, tensor in load_file(path / WEIGHTS_FILE).items()}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        tensors = load(content)
+    except (SafetensorError, ValueError, RuntimeError) as error:
         raise AdapterRefused(
-            f"{path.name}: {WEIGHTS_FILE} is truncated, altered or not safetensors ({error}).",
+            f"{folder}: {WEIGHTS_FILE} is truncated, altered or not safetensors ({error}).",
             remedy="Copy it again from where it was made.",
         ) from error
     if not tensors:
-        raise AdapterRefused(f"{path.name}: {WEIGHTS_FILE} holds no tensors.")
+        raise AdapterRefused(f"{folder}: {WEIGHTS_FILE} holds no tensors.")
     for name, tensor in tensors.items():
         if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise AdapterRefused(f"{path.name}: {name} is {tensor.dtype}; expected float32, float16 or bfloat16.")
+            raise AdapterRefused(f"{folder}: {name} is {tensor.dtype}; expected float32, float16 or bfloat16.")
         if not bool(torch.isfinite(tensor).all()):
-            raise AdapterRefused(f"{path.name}: {name} holds NaN or infinity.", remedy="Train it again.")
+            raise AdapterRefused(f"{folder}: {name} holds NaN or infinity.", remedy="Train it again.")
     return tensors
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 
-def _check_config(folder: str, config: Mapping[str, Any]) -> None:
-    """Refuse, by name, every PEFT feature that this engine does not compute."""
-    if config.get("peft_type") != "LORA":
-        raise AdapterRefused(f"{folder}: peft_type is {config.get('peft_type')!r}; expected 'LORA'.")
-    if config.get("use_dora"):
-        raise AdapterRefused(f"{folder}: DoRA (use_dora) is not supported.", remedy="Train it as plain LoRA.")
-    if (bias := config.get("bias", "none")) != "none":
-        raise AdapterRefused(f"{folder}: bias is {bias!r}; expected 'none'.")
-    init = config.get("init_lora_weights", True)
-    if isinstance(init, str) and init.lower().startswith(_CHANGES_THE_BASE):
-        raise AdapterRefused(
-            f"{folder}: init_lora_weights is {init!r}, which changes the base model's weights.",
-            remedy="Convert it to plain LoRA when saving (path_initial_model_for_weight_conversion).",
-        )
-    for name, value in config.items():
-        if name in _IGNORED_ENTRIES or name in ("use_dora", "bias", "init_lora_weights"):
-            continue
-        if value not in (None, False, [], {}, ""):
-            raise AdapterRefused(f"{folder}: {name} ({value!r}) is not supported.", remedy="Train it as plain LoRA.")
-    rank = config.get("r")
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
-        raise AdapterRefused(f"{folder}: r is {rank!r}; expected a whole number from 1.")
-    if not _is_finite_number(config.get("lora_alpha")):
-        raise AdapterRefused(f"{folder}: lora_alpha is {config.get('lora_alpha')!r}; expected a number.")
-    for pattern_entry in ("rank_pattern", "alpha_pattern"):
-        patterns = config.get(pattern_entry) or {}
-        if not isinstance(patterns, dict):
-            raise AdapterRefused(f"{folder}: {pattern_entry} is not an object.")
-        for pattern, value in patterns.items():
-            if not _is_finite_number(value):
-                raise AdapterRefused(f"{folder}: {pattern_entry}[{pattern!r}] is {value!r}; expected a number.")
-            _check_pattern(folder, pattern_entry, pattern)
+def _read_card(path: Path) -> dict[str, Any] | None:
+    """What our own training wrote about the adapter; None: it is somebody else's. Raises AdapterRefused: broken."""
+    if not os.path.lexists(path / CARD_FILE):
+        return None
+    return _parse_json(path.name, CARD_FILE, _read(path, CARD_FILE, MAX_CONFIG_BYTES))
 
 
-def _is_finite_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _check_card(path: Path, weights_sha256: str, rules: AdapterRules) -> bool:
+    """An adapter of our own training says which base it was trained on and what its weights hash to.
 
-
-def _check_pattern(folder: str, entry: str, pattern: str) -> None:
-    """PEFT matches these as regular expressions; one that can take exponential time must not reach `re`."""
-    repeated_group = re.search(r"\)[*+?{]", pattern)
-    if len(pattern) > 256 or repeated_group or len(re.findall(r"[*+{]", pattern)) > 3:
-        raise AdapterRefused(f"{folder}: {entry} has the pattern {pattern[:80]!r}, which is too costly to match.")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise AdapterRefused(f"{folder}: {entry} has the broken pattern {pattern!r} ({error}).") from error
-
-
-def _check_card(path: Path, rules: AdapterRules) -> None:
-    """An adapter of our own training says which base it was trained on and what its weights hash to."""
-    if not (path / CARD_FILE).exists():
-        return
-    card = _read_json(_plain_file(path, CARD_FILE, MAX_CONFIG_BYTES))
+    True if its card proves that it was trained on this very base model.
+    """
+    card = _read_card(path)
+    if card is None:
+        return False
     fingerprint = card.get("base_fingerprint")
     if fingerprint is not None and fingerprint != rules.base_fingerprint:
         raise AdapterRefused(
@@ -432,18 +407,17 @@ def _check_card(path: Path, rules: AdapterRules) -> None:
             remedy="Train it again on this base model.",
         )
     expected = card.get("weights_sha256")
-    if expected is not None and _file_sha256(path / WEIGHTS_FILE).hex() != expected:
+    if expected is not None and expected != weights_sha256:
         raise AdapterRefused(
             f"{path.name}: {WEIGHTS_FILE} was altered: its sha256 is not the one in {CARD_FILE}.",
             remedy="Copy it again from where it was made.",
         )
+    return fingerprint is not None and expected is not None
 
 
 def _check_sector(path: Path, sector: str) -> None:
     """An adapter of our own training says for which sector; under another's name it would answer something else."""
-    if not (path / CARD_FILE).exists():
-        return
-    trained = _read_json(_plain_file(path, CARD_FILE, MAX_CONFIG_BYTES)).get("sector")
+    trained = (_read_card(path) or {}).get("sector")
     if trained is not None and trained != sector:
         raise AdapterRefused(
             f"{path.name}: trained for sector {str(trained)[:80]!r}; it cannot serve {sector!r}.",
@@ -452,26 +426,24 @@ def _check_sector(path: Path, sector: str) -> None:
         )
 
 
-def _check_base(path: Path, config: Mapping[str, Any], rules: AdapterRules) -> None:
-    named = config.get("base_model_name_or_path")
+def _check_base(folder: str, named: object, rules: AdapterRules) -> None:
+    """Another publisher's model of the same name is another model; only a name without a publisher says no more."""
     if not isinstance(named, str) or not named:
         raise AdapterRefused(
-            f"{path.name}: base_model_name_or_path is {named!r}; expected one of {', '.join(rules.base_names)}."
+            f"{folder}: base_model_name_or_path is {named!r}; expected one of {', '.join(rules.base_names)}."
         )
-    if _short_name(named) not in {_short_name(name) for name in rules.base_names}:
+    ours = {name.casefold() for name in rules.base_names}
+    ours |= {name.rstrip("/").rsplit("/", 1)[-1] for name in ours}
+    if named.rstrip("/").casefold() not in ours:
         raise AdapterRefused(
-            f"{path.name}: made for base model {named!r}; this server runs {rules.base_names[0]!r}.",
+            f"{folder}: made for base model {named!r}; this server runs {rules.base_names[0]!r}.",
             remedy="Train it on this base model; if it is the same model under another name, add the name to "
             "base_model.aliases in configs/model_config.json.",
         )
 
 
-def _short_name(name: str) -> str:
-    return name.rstrip("/").rsplit("/", 1)[-1].casefold()
-
-
 def _pair_up(
-    folder: str, tensors: Mapping[str, "torch.Tensor"], config: Mapping[str, Any], rules: AdapterRules
+    folder: str, tensors: Mapping[str, "torch.Tensor"], config: PeftConfig, rules: AdapterRules
 ) -> dict[str, LoraPair]:
     halves: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
@@ -489,7 +461,7 @@ def _pair_up(
         if set(pair) != {"A", "B"}:
             missing = "B" if "A" in pair else "A"
             raise AdapterRefused(f"{folder}: module {module!r} has no lora_{missing}.")
-        rank = int(_by_pattern(config.get("rank_pattern"), module, config["r"]))
+        rank = config.rank(module)
         if not 1 <= rank <= rules.max_rank:
             raise AdapterRefused(
                 f"{folder}: module {module!r} has rank {rank}; this server takes 1 to {rules.max_rank}.",
@@ -502,29 +474,24 @@ def _pair_up(
                     f"{folder}: module {module!r}: lora_{half} has shape {tuple(pair[half].shape)}; "
                     f"expected {expected}."
                 )
-        alpha = float(_by_pattern(config.get("alpha_pattern"), module, config["lora_alpha"]))
-        scaling = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
-        modules[module] = LoraPair(a=pair["A"].contiguous(), b=pair["B"].contiguous(), scaling=scaling)
-    _check_targets(folder, config, modules)
+        modules[module] = LoraPair(
+            a=pair["A"].contiguous(), b=pair["B"].contiguous(), scaling=config.scaling(module, rank)
+        )
+    _check_targets(folder, config.targets(rules.shapes), modules.keys())
     return modules
 
 
-def _by_pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
-    """PEFT's rule (peft.utils.other.get_pattern_key): the first pattern that matches the end of the module's path."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return default
-
-
-def _check_targets(folder: str, config: Mapping[str, Any], modules: Mapping[str, LoraPair]) -> None:
-    """A module that the adapter says it changes and that has no tensors was lost on the way."""
-    targets = config.get("target_modules")
-    if not isinstance(targets, list):
-        return
-    for target in targets:
-        if not any(module == target or module.endswith(f".{target}") for module in modules):
-            raise AdapterRefused(
-                f"{folder}: target_modules names {target!r}, and {WEIGHTS_FILE} has no tensors for it.",
-                remedy="Copy the adapter again from where it was made.",
-            )
+def _check_targets(folder: str, chosen: AbstractSet[str], found: AbstractSet[str]) -> None:
+    """PEFT computes the config's choice of modules: tensors beyond it it never uses, and missing ones were lost."""
+    if unused := sorted(found - chosen):
+        raise AdapterRefused(
+            f"{folder}: {WEIGHTS_FILE} has tensors for {unused[0]!r} ({len(unused)} such module(s)), which "
+            "target_modules, exclude_modules and layers_to_transform do not choose.",
+            remedy="Save the adapter again with PEFT, so that both files say the same.",
+        )
+    if lost := sorted(chosen - found):
+        raise AdapterRefused(
+            f"{folder}: the config chooses module {lost[0]!r} ({len(lost)} such module(s)), and {WEIGHTS_FILE} has no "
+            "tensors for it.",
+            remedy="Copy the adapter again from where it was made.",
+        )

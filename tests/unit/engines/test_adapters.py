@@ -1,5 +1,6 @@
 """Which PEFT directories are served, and how the others are refused."""
 
+import hashlib
 import json
 import os
 import re
@@ -11,10 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from turkish_ai.engines import adapters
 from turkish_ai.engines.adapters import (
     CARD_FILE,
     AdapterCatalog,
     AdapterRules,
+    AdapterWeights,
     content_sha256,
     read_adapter,
     resolve_inside,
@@ -46,7 +49,7 @@ def write_adapter(folder: Path, *, rank: int = 2, **config: object) -> Path:
     return folder
 
 
-def read(folder: Path) -> object:
+def read(folder: Path) -> AdapterWeights:
     return read_adapter(AdapterRef(name=folder.name, sha256=content_sha256(folder), path=folder), RULES)
 
 
@@ -91,10 +94,29 @@ def test_a_good_adapter_is_read_with_its_scaling(tmp_path: Path) -> None:
         ({"lora_alpha": None}, "lora_alpha"),
         ({"base_model_name_or_path": "org/another"}, "another"),
         ({"base_model_name_or_path": None}, "base_model_name_or_path"),
-        ({"rank_pattern": {"(a+)+$": 3}}, "too costly"),
-        ({"rank_pattern": {"(": 3}}, "broken pattern"),
+        ({"lora_alpha": 10**400}, "lora_alpha"),
+        ({"use_rslora": "false"}, "use_rslora"),
+        ({"rank_pattern": {"(a+)+$": 3}}, "a repeated group"),
+        ({"rank_pattern": {"(": 3}}, "a group is not closed"),
+        ({"rank_pattern": {"(?i)q_proj": 2}}, "changes flags"),
+        ({"rank_pattern": {"q{99999999999999}": 2}}, "counts up to 16"),
+        ({"rank_pattern": {f"[ab]{i}" + "x" * 400: 2 for i in range(6)}}, "2048 characters together"),
+        ({"rank_pattern": {"q_proj": 2.5}}, "rank_pattern"),
         ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern"),
+        ({"alpha_pattern": {"q_proj": 10**400}}, "alpha_pattern"),
         ({"target_modules": ["q_proj", "down_proj", "v_proj"]}, "v_proj"),
+        ({"target_modules": [["q_proj"]]}, "target_modules"),
+        ({"target_modules": None}, "target_modules"),
+        ({"target_modules": ["q_proj"]}, "tensors for 'model.layers.0.mlp.down_proj'"),
+        ({"target_modules": r".*\.q_proj"}, "tensors for 'model.layers.0.mlp.down_proj'"),
+        ({"target_modules": "(?=q).*"}, "looks around"),
+        ({"exclude_modules": ["down_proj"]}, "tensors for 'model.layers.0.mlp.down_proj'"),
+        ({"exclude_modules": ".*_proj"}, "(2 such module(s))"),
+        ({"layers_to_transform": [1]}, "(2 such module(s))"),
+        ({"layers_to_transform": 0, "layers_pattern": "h"}, "(2 such module(s))"),
+        ({"layers_to_transform": ["0"]}, "layers_to_transform"),
+        ({"layers_to_transform": 0, "target_modules": ".*_proj"}, "layers_to_transform"),
+        ({"layers_pattern": "layers"}, "layers_pattern"),
     ],
 )
 def test_what_is_not_plain_lora_for_this_base_is_refused_by_name(
@@ -104,6 +126,46 @@ def test_what_is_not_plain_lora_for_this_base_is_refused_by_name(
     with pytest.raises(AdapterRefused, match=re.escape(named)) as refused:
         read(folder)
     assert refused.value.http_status == 422
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"target_modules": "all-linear"},
+        {"target_modules": r".*\.(q|down)_proj"},
+        {"target_modules": ["model.layers.0.self_attn.q_proj", "mlp.down_proj"]},
+        {"exclude_modules": ["v_proj"]},
+        {"layers_to_transform": [0, 3]},
+        {"layers_to_transform": 0, "layers_pattern": ["h", "layers"]},
+        {"rank_pattern": {f"model.layers.{i}.self_attn.q_proj": 2 for i in range(400)}},
+    ],
+)
+def test_a_choice_of_modules_that_the_file_keeps_is_served(tmp_path: Path, entries: dict[str, object]) -> None:
+    assert set(read(write_adapter(tmp_path / "a", **entries)).modules) == set(SHAPES)
+
+
+def test_whatever_else_a_file_provokes_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def provoked(*args: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(adapters, "_pair_up", provoked)
+    with pytest.raises(AdapterRefused, match="RecursionError: too deep"):
+        read(write_adapter(tmp_path / "a"))
+
+
+def test_another_publishers_model_of_the_same_name_is_another_model(tmp_path: Path) -> None:
+    for number, accepted in enumerate(("ORG/Tiny-Base", "tiny-base", "tiny")):
+        read(write_adapter(tmp_path / str(number), base_model_name_or_path=accepted))
+    for number, other in enumerate(("elsewhere/tiny-base", "/models/tiny", "another/finetunes/Tiny"), start=10):
+        with pytest.raises(AdapterRefused, match="aliases"):
+            read(write_adapter(tmp_path / str(number), base_model_name_or_path=other))
+
+
+def test_a_card_that_names_this_base_and_these_weights_proves_what_a_path_does_not(tmp_path: Path) -> None:
+    folder = write_adapter(tmp_path / "a", base_model_name_or_path="/models/mine")
+    weights_sha256 = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+    (folder / CARD_FILE).write_text(json.dumps({"base_fingerprint": "f" * 64, "weights_sha256": weights_sha256}))
+    assert read(folder).rank == 2
 
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
@@ -176,11 +238,39 @@ def test_a_rank_above_the_limit_names_both(tmp_path: Path) -> None:
         read(write_adapter(tmp_path / "a", rank=9))
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_changed_since_it_was_named_is_refused(tmp_path: Path) -> None:
     folder = write_adapter(tmp_path / "a")
     stale = AdapterRef(name="a", sha256="0" * 64, path=folder)
     with pytest.raises(AdapterRefused, match="changed while"):
         read_adapter(stale, RULES)
+
+
+def test_what_is_served_is_what_was_hashed_even_if_the_file_is_replaced_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, other = write_adapter(tmp_path / "a"), write_adapter(tmp_path / "b")
+    ref = AdapterRef(name="a", sha256=content_sha256(folder), path=folder)
+    expected = load_file(folder / "adapter_model.safetensors")[A].clone()
+    real = adapters._check_card
+
+    def replace_and_truncate(path: Path, weights_sha256: str, rules: AdapterRules) -> bool:
+        shutil.copy(other / "adapter_model.safetensors", path / "adapter_model.safetensors")
+        os.truncate(path / "adapter_model.safetensors", 100)
+        (path / "adapter_config.json").write_text("{}")
+        return real(path, weights_sha256, rules)
+
+    monkeypatch.setattr(adapters, "_check_card", replace_and_truncate)
+    pair = read_adapter(ref, RULES).modules["model.layers.0.self_attn.q_proj"]
+    assert torch.equal(pair.a, expected)
+
+
+def test_a_link_that_takes_the_files_place_is_not_followed(tmp_path: Path) -> None:
+    folder = write_adapter(tmp_path / "a")
+    ref = AdapterRef(name="a", sha256=content_sha256(folder), path=folder)
+    (folder / "adapter_model.safetensors").rename(tmp_path / "elsewhere")
+    (folder / "adapter_model.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AdapterRefused, match="symbolic link"):
+        read_adapter(ref, RULES)
 
 
 @pytest.mark.parametrize("folder", ["..", "../x", "/etc", "a/../../x", "", "a\0b", "..\\x"])
@@ -235,6 +325,17 @@ class TestCatalog:
         change_config(tmp_path / "energy", lora_alpha=5)
         second = catalog.find("energy")
         assert second.sha256 != first.sha256
+
+    def test_new_content_of_the_same_size_and_time_is_a_new_version(self, tmp_path: Path) -> None:
+        write_adapter(tmp_path / "energy")
+        catalog = AdapterCatalog(tmp_path, {"energy": "energy"})
+        first, file = catalog.find("energy"), tmp_path / "energy" / "adapter_model.safetensors"
+        before = file.stat()
+        with file.open("r+b") as opened:
+            opened.seek(-1, os.SEEK_END)
+            opened.write(b"\x01")
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert catalog.find("energy").sha256 != first.sha256
 
     def test_the_same_content_elsewhere_is_the_same_adapter(self, tmp_path: Path) -> None:
         write_adapter(tmp_path / "energy")

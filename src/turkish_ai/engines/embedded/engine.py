@@ -7,7 +7,7 @@ what comes back. All model work, reading of files and tokenising happens in othe
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -68,6 +68,7 @@ class EmbeddedEngine:
         self._base_names = base_names or (config.base_model.name, *config.base_model.aliases)
         self._architecture = architecture
         self._state: State = "loading"
+        self._has_started = False
         self._queues: dict[Group, asyncio.Queue[TextDelta | TurkishAiError]] = {}
         self._arriving = 0
         self._quiet = asyncio.Event()  # nobody is being served
@@ -96,6 +97,8 @@ class EmbeddedEngine:
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
         await loop.run_in_executor(self._file_executor, self._load_model)
+        if self._state != "loading":  # stopped meanwhile
+            raise self._draining()
         bytes_per_token = self._model.kv_shape.bytes_per_token
         self._scheduler = Scheduler(
             max_batch=self._limits.max_batch,
@@ -118,6 +121,7 @@ class EmbeddedEngine:
             post=lambda parcels: _post(loop, self._deliver, parcels),
         )
         self._worker.start()
+        self._has_started = True
         self._state = "ready"
         self._metrics.engine_up.set_function(lambda: float(self.health().state == "ready"))
         log.info(
@@ -205,9 +209,12 @@ class EmbeddedEngine:
         self._arriving += 1
         self._quiet.clear()
         try:
-            prompt = await loop.run_in_executor(self._text_executor, self._encoder.encode, request.messages)
-            self._check_length(request, prompt)
-            weights = await self._residency.acquire(request.adapter) if request.adapter else None
+            with self._draining_instead_of_cancelled():
+                prompt = await loop.run_in_executor(self._text_executor, self._encode, request)
+                self._scheduler.check(  # before an adapter is brought for it
+                    prompt_tokens=len(prompt), max_tokens=request.sampling.max_tokens, answers=request.n
+                )
+                weights = await self._residency.acquire(request.adapter) if request.adapter else None
         finally:
             self._arriving -= 1
         sha256 = weights.ref.sha256 if weights else None
@@ -248,14 +255,22 @@ class EmbeddedEngine:
         ]
         return group
 
-    def _check_length(self, request: GenerationRequest, prompt: list[int]) -> None:
+    def _encode(self, request: GenerationRequest) -> list[int]:
+        """The prompt, or a refusal before any work is spent on what cannot fit."""
+        text = self._encoder.render(request.messages)
+        self._check_length(request, self._encoder.least_tokens(text), "at least ")
+        prompt = self._encoder.tokens(text)
         if not prompt:
             raise ValueOutOfRange("The prompt is empty.", param="messages")
-        needed = len(prompt) + request.sampling.max_tokens
+        self._check_length(request, len(prompt))
+        return prompt
+
+    def _check_length(self, request: GenerationRequest, prompt_tokens: int, qualified: str = "") -> None:
+        needed = prompt_tokens + request.sampling.max_tokens
         if needed > self.context_tokens:
             raise ContextLengthExceeded(
-                f"The prompt has {len(prompt)} tokens and up to {request.sampling.max_tokens} more were asked for: "
-                f"{needed}, and this server's context has {self.context_tokens}.",
+                f"The prompt has {qualified}{prompt_tokens} tokens and up to {request.sampling.max_tokens} more were "
+                f"asked for: {needed}, and this server's context has {self.context_tokens}.",
                 remedy="Shorten the conversation or lower max_tokens.",
                 param="messages",
             )
@@ -280,14 +295,15 @@ class EmbeddedEngine:
 
     async def load(self, ref: AdapterRef, *, pinned: bool = False) -> ResidentAdapter:
         self._refuse_unless_ready()
-        return await self._residency.load(ref, pinned=pinned)
+        with self._draining_instead_of_cancelled():
+            return await self._residency.load(ref, pinned=pinned)
 
     async def unload(self, sha256: str) -> None:
         self._refuse_unless_ready()
         self._residency.unload(sha256)
 
     def adapters(self) -> list[ResidentAdapter]:
-        return self._residency.list() if self._state in ("ready", "draining") else []
+        return self._residency.list() if self._has_started else []
 
     def _read_adapter(self, ref: AdapterRef) -> AdapterWeights:
         return read_adapter(ref, self._rules)
@@ -296,9 +312,9 @@ class EmbeddedEngine:
 
     def health(self) -> EngineHealth:
         state, detail = self._state, ""
-        if state == "loading":
+        if not self._has_started:
             return EngineHealth(
-                state=state, detail="loading", queue_length=0, batch_size=0, kv_used_tokens=0, kv_capacity_tokens=0
+                state=state, detail=state, queue_length=0, batch_size=0, kv_used_tokens=0, kv_capacity_tokens=0
             )
         silence_s = time.monotonic() - self._worker.last_sign_of_life
         if state == "ready" and self._worker.has_ended:
@@ -322,11 +338,23 @@ class EmbeddedEngine:
         if not self._queues and not self._arriving:
             self._quiet.set()
 
+    @contextlib.contextmanager
+    def _draining_instead_of_cancelled(self) -> Iterator[None]:
+        """`stop` closes the executors; whoever was on the way through them is told so, and is not "cancelled"."""
+        try:
+            yield
+        except (asyncio.CancelledError, RuntimeError):
+            task = asyncio.current_task()
+            if self._state == "draining" and not (task and task.cancelling()):
+                raise self._draining() from None
+            raise
+
+    def _draining(self) -> Draining:
+        return Draining("The server is stopping.", remedy="Ask again in a moment.", retry_after_s=self._retry_after_s)
+
     def _refuse_unless_ready(self) -> None:
         if self._state == "draining":
-            raise Draining(
-                "The server is stopping.", remedy="Ask again in a moment.", retry_after_s=self._retry_after_s
-            )
+            raise self._draining()
         if self.health().state != "ready":
             raise self._unavailable()
 

@@ -44,6 +44,11 @@ class KvBudget:
     def rounded(tokens: int) -> int:
         return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS
 
+    @staticmethod
+    def reserved(*, prompt_tokens: int, max_tokens: int) -> int:
+        """What an answer may need at most; the last token is never fed back."""
+        return KvBudget.rounded(prompt_tokens + max_tokens - 1)
+
     def ever_fits(self, tokens: int) -> bool:
         return tokens <= self.capacity
 

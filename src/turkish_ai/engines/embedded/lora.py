@@ -8,7 +8,8 @@ adapter and uses it directly. (Batched gather of adapters: Chen et al. 2023, "Pu
 row's matrices are gathered once, when it joins, and not at every step.)
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -18,6 +19,8 @@ from turkish_ai.engines.adapters import AdapterWeights
 from turkish_ai.engines.embedded.linear import MIN_ROWS
 
 _RANKS = (4, 8, 16, 32, 64, 128, 256)
+_KEEP_S = 60.0
+"""Tables that are larger than any row has needed for this long are made smaller; making them takes some 100 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class LoraStep:
 
     decode_rows: int = 0
     first_row: int = 0
+    rank: int = 0  # the largest that a decoding row has; kept by LoraTables
     prefill: list[AdapterSpan] = field(default_factory=list)
 
 
@@ -56,9 +60,9 @@ class LoraLinear(nn.Module):
         rows = self._step.decode_rows
         if rows and self.filled:
             computed = max(rows, MIN_ROWS)
-            first, beyond = self._step.first_row, self._step.first_row + computed
-            hidden = torch.bmm(self.table_a[first:beyond], x[0, :computed].unsqueeze(2))  # [rows, rank, 1]
-            part = torch.bmm(hidden.transpose(1, 2), self.table_b[first:beyond])  # [rows, 1, outputs]
+            first, beyond, rank = self._step.first_row, self._step.first_row + computed, self._step.rank
+            hidden = torch.bmm(self.table_a[first:beyond, :rank], x[0, :computed].unsqueeze(2))  # [rows, rank, 1]
+            part = torch.bmm(hidden.transpose(1, 2), self.table_b[first:beyond, :rank])  # [rows, 1, outputs]
             y[0, :rows] += part[:rows, 0]
         for span in self._step.prefill:
             pair = span.weights.modules.get(self.name)
@@ -69,23 +73,38 @@ class LoraLinear(nn.Module):
 
 
 class LoraTables:
-    """Fills, moves and clears the rows of all layers' tables. Used by the worker's thread alone."""
+    """Fills, moves and clears the rows of all layers' tables. Used by the worker's thread alone.
 
-    def __init__(self, layers: Mapping[str, LoraLinear], *, rows: int) -> None:
+    The tables are as wide as the highest rank that rows have had lately, and a step multiplies only as much of them as
+    its own rows need: one adapter of a high rank makes the others slower only while it is there.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, LoraLinear],
+        *,
+        rows: int,
+        step: LoraStep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._layers = layers
         self._rows = rows + MIN_ROWS - 1  # the last row, too, can be computed with a neighbour
+        self._step = step
+        self._clock = clock
         self._rank = 0
-
-    @property
-    def bytes(self) -> int:
-        return sum(
-            t.numel() * t.element_size() for layer in self._layers.values() for t in (layer.table_a, layer.table_b)
-        )
+        self._ranks: dict[int, int] = {}  # row -> rank, of the rows that hold an adapter
+        self._needed_at = clock()  # when a row last needed all of the tables
+        self.bytes = 0
 
     def fill(self, row: int, weights: AdapterWeights | None) -> None:
         """Row `row` decodes with `weights` from the next step on; None is the base model."""
-        if weights is not None and weights.rank > self._rank:
-            self._grow(next(rank for rank in _RANKS if rank >= weights.rank))
+        if weights is not None:
+            rank = _table_rank(weights.rank)
+            if rank > self._rank:
+                self._resize(rank)
+            self._ranks[row] = rank
+        else:
+            self._ranks.pop(row, None)
         for name, layer in self._layers.items():
             pair = weights.modules.get(name) if weights is not None else None
             if row in layer.filled:
@@ -96,6 +115,7 @@ class LoraTables:
                 layer.table_a[row, : pair.rank].copy_(pair.a)
                 layer.table_b[row, : pair.rank].copy_(pair.b.T).mul_(pair.scaling)
                 layer.filled.add(row)
+        self._note_ranks()
 
     def move(self, source: int, target: int) -> None:
         """Row `source` becomes row `target`, whatever was there; `source` is cleared."""
@@ -108,14 +128,38 @@ class LoraTables:
                 layer.table_a[target].zero_()
                 layer.table_b[target].zero_()
                 layer.filled.discard(target)
+        self._ranks.pop(target, None)
+        if source in self._ranks:
+            self._ranks[target] = self._ranks[source]
         self.fill(source, None)
 
-    def _grow(self, rank: int) -> None:
+    def shrink(self) -> None:
+        """Give memory back that no row has needed for a minute. Call it between steps; mostly it does nothing."""
+        if self._rank == self._step.rank:
+            self._needed_at = self._clock()
+        elif self._clock() - self._needed_at >= _KEEP_S:
+            self._resize(self._step.rank)
+
+    def _note_ranks(self) -> None:
+        self._step.rank = max(self._ranks.values(), default=0)
+        if self._rank == self._step.rank:
+            self._needed_at = self._clock()
+
+    def _resize(self, rank: int) -> None:
         for layer in self._layers.values():
             for name, width in (("table_a", layer.inputs), ("table_b", layer.outputs)):
                 old: Tensor = getattr(layer, name)
-                new = torch.zeros(self._rows, rank, width)
-                if old.numel():
-                    new[:, : old.shape[1]].copy_(old)
+                new = torch.zeros(self._rows if rank else 0, rank, width)
+                if old.numel() and rank:
+                    kept = min(rank, old.shape[1])
+                    new[:, :kept].copy_(old[:, :kept])
                 setattr(layer, name, new)
         self._rank = rank
+        self.bytes = sum(
+            t.numel() * t.element_size() for layer in self._layers.values() for t in (layer.table_a, layer.table_b)
+        )
+
+
+def _table_rank(rank: int) -> int:
+    """A few sizes only, so that the tables seldom change theirs."""
+    return next((size for size in _RANKS if size >= rank), rank)

@@ -73,7 +73,7 @@ class PackedModel:
                 if type(module) is nn.Linear and module is not model.get_output_embeddings()
             }
             layers = self._pack(stored_dtype)
-            self.lora_tables = LoraTables(layers, rows=max_batch)
+            self.lora_tables = LoraTables(layers, rows=max_batch, step=self.lora_step)
             model.set_attn_implementation(packed.NAME)
             self.batch_invariant = expectation.compare(self)
 

@@ -107,9 +107,10 @@ class AdapterResidency:
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
         try:
-            self._make_room()
+            with self._lock:
+                self._find_room()  # no need to read what could not stay
             weights = await loop.run_in_executor(self._executor, self._read, ref)
-            self._make_room()
+            self._make_room()  # only now: an adapter that is refused pushes nobody out
         except AdapterError as error:
             self._metrics.adapter_loads.labels(outcome=error.code).inc()
             raise
@@ -122,18 +123,24 @@ class AdapterResidency:
 
     def _make_room(self) -> None:
         with self._lock:
-            while len(self._places) >= self._limit:
-                idle = next((sha for sha, p in self._places.items() if not p.users and not p.pinned), None)
-                if idle is None:
-                    raise AdapterMemoryFull(
-                        f"All {self._limit} adapters in memory are in use or pinned.",
-                        remedy="Try again when a request is done, unpin one, or raise "
-                        "inference.embedded.max_resident_adapters.",
-                        retry_after_s=1.0,
-                    )
+            while (idle := self._find_room()) is not None:
                 del self._places[idle]
                 self._metrics.adapter_evictions.inc()
             self._measure()
+
+    def _find_room(self) -> str | None:
+        """Who would have to leave; None if a place is free. Raises AdapterMemoryFull."""
+        if len(self._places) < self._limit:
+            return None
+        idle = next((sha for sha, p in self._places.items() if not p.users and not p.pinned), None)
+        if idle is None:
+            raise AdapterMemoryFull(
+                f"All {self._limit} adapters in memory are in use or pinned.",
+                remedy="Try again when a request is done, unpin one, or raise "
+                "inference.embedded.max_resident_adapters.",
+                retry_after_s=1.0,
+            )
+        return idle
 
     def _measure(self) -> None:
         self._metrics.adapters_resident.set(len(self._places))

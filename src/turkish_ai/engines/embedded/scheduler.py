@@ -1,8 +1,9 @@
 """Who is in the batch: admission, chunks of prompts, and leaving.
 
 `submit` and `cancel` are called by the event loop's thread, the rest by the worker's; a lock keeps the few shared
-lists. First come, first served: the head of the queue waits until rows and KV memory are free, and nobody overtakes
-it, so no request starves. Knows nothing of tensors.
+lists. First come, first served into the batch: the head of the queue waits until rows and KV memory are free, and
+nobody overtakes it, so no request starves. Inside, a short prompt need not wait for long ones. Knows nothing of
+tensors.
 """
 
 import threading
@@ -60,30 +61,31 @@ class Scheduler:
         self.kv = KvBudget(capacity_tokens=kv_capacity_tokens)
         self._lock = threading.Lock()
         self._waiting: deque[Group] = deque()
-        self._prefilling: deque[Answer] = deque()
+        self._prefilling: deque[Answer] = deque()  # oldest first
+        self._begin_with_oldest = True
         self._forking: dict[Group, list[Answer]] = {}  # answers 1..n-1, waiting for answer 0's prompt
         self._decoding: list[Answer] = []
 
     # --- from the event loop's thread -------------------------------------------------------------------------------
 
-    def check(self, group: Group) -> None:
-        """Raise if `group` could never run, however empty the engine is. The message has the numbers."""
-        if len(group.answers) > self._max_batch:
+    def check(self, *, prompt_tokens: int, max_tokens: int, answers: int) -> None:
+        """Raise if such a request could never run, however empty the engine is. The message has the numbers."""
+        if answers > self._max_batch:
             raise ValueOutOfRange(
-                f"n is {len(group.answers)}; this engine decodes at most {self._max_batch} answers at once.", param="n"
+                f"n is {answers}; this engine decodes at most {self._max_batch} answers at once.", param="n"
             )
-        if not self.kv.ever_fits(group.reserved_tokens):
+        reserved = answers * KvBudget.reserved(prompt_tokens=prompt_tokens, max_tokens=max_tokens)
+        if not self.kv.ever_fits(reserved):
             raise ContextLengthExceeded(
-                f"The prompt has {len(group.prompt)} tokens and {len(group.answers)} answer(s) of up to "
-                f"{group.sampling.max_tokens} were asked for: {group.reserved_tokens} tokens of KV memory, and the "
-                f"server has {self.kv.capacity} in all.",
+                f"The prompt has {prompt_tokens} tokens and {answers} answer(s) of up to {max_tokens} were asked for: "
+                f"{reserved} tokens of KV memory, and the server has {self.kv.capacity} in all.",
                 remedy="Shorten the prompt, or lower max_tokens or n.",
                 param="messages",
             )
 
     def submit(self, group: Group, *, retry_after_s: float) -> None:
         """Join the waiting line. Raises what `check` raises, and QueueFull."""
-        self.check(group)
+        self.check(prompt_tokens=len(group.prompt), max_tokens=group.sampling.max_tokens, answers=len(group.answers))
         with self._lock:
             if self._room() < 1:
                 raise QueueFull(
@@ -192,17 +194,23 @@ class Scheduler:
         return admitted
 
     def _chunks(self) -> list[PromptChunk]:
-        """Whole chunks, oldest prompt first, one per prompt and step, within one chunk's worth of tokens together.
+        """Whole chunks, one per prompt and step, within one chunk's worth of tokens together.
 
-        The first chunk always goes, so a prompt cannot starve behind decoding; one chunk bounds how long the others'
-        next token waits.
+        The first chunk always goes, so prompts cannot starve behind decoding; one chunk bounds how long the others'
+        next token waits. Whoever has least left goes first, so that short prompts are not held up by long ones; every
+        second step begins with the oldest, so that long ones are not held up for ever by short ones.
         """
+        order = sorted(self._prefilling, key=lambda answer: len(answer.group.prompt) - answer.computed)
+        if order and self._begin_with_oldest:
+            order.remove(self._prefilling[0])
+            order.insert(0, self._prefilling[0])
+        self._begin_with_oldest = not self._begin_with_oldest
         chunks: list[PromptChunk] = []
         budget = self._chunk
-        for answer in self._prefilling:
+        for answer in order:
             end = min(answer.computed + self._chunk, len(answer.group.prompt))
             if chunks and end - answer.computed > budget:
-                break
+                break  # who follows has no less to compute
             chunks.append(PromptChunk(answer=answer, start=answer.computed, end=end))
             budget -= end - answer.computed
         return chunks

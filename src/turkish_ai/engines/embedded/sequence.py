@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from turkish_ai.engines.adapters import AdapterWeights
 from turkish_ai.engines.embedded.kv import KvBudget, SequenceKv
 from turkish_ai.engines.embedded.sampler import Sampler
-from turkish_ai.engines.embedded.text import Detokenizer, StopMatcher
+from turkish_ai.engines.embedded.text import Detokenizer, HeldLogprobs, StopMatcher
 from turkish_ai.errors import TurkishAiError
 from turkish_ai.messages import Sampling, TextDelta
 
@@ -26,6 +26,7 @@ class Answer:
     written: int = 0
     last_token: int = -1
     unposted: list[int] = field(default_factory=list)  # tokens whose text is held back
+    logprobs: HeldLogprobs = field(default_factory=HeldLogprobs)
     kv: SequenceKv | None = None
     sampler: Sampler | None = None
     detokenizer: Detokenizer | None = None
@@ -34,8 +35,8 @@ class Answer:
 
     @property
     def reserved_tokens(self) -> int:
-        """KV memory that it may need at most; the last token is never fed back."""
-        return KvBudget.rounded(len(self.group.prompt) + self.max_tokens - 1)
+        """KV memory that it may need at most."""
+        return KvBudget.reserved(prompt_tokens=len(self.group.prompt), max_tokens=self.max_tokens)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

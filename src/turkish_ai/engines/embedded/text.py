@@ -1,12 +1,16 @@
 """Tokens to characters, piece by piece.
 
 `Detokenizer` never gives out half a character; `StopMatcher` never gives out a part of a stop string; both hold back
-what is undecided. One of each per answer, used by `worker`. Knows nothing of batches.
+what is undecided, and `HeldLogprobs` the log-probabilities that would tell it. One of each per answer, used by
+`worker`. Knows nothing of batches.
 """
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
+
+from turkish_ai.messages import TokenLogprob
 
 _CONTEXT_TOKENS = 6
 """Prompt tokens decoded along with the first token: some decoders strip the space before the very first word."""
@@ -24,23 +28,35 @@ class Detokenizer:
         self._ids = list(prompt[-_CONTEXT_TOKENS:])
         self._prefix = 0
         self._read = len(self._ids)
+        self._pending = 0  # tokens since the last whole piece that changed the text
 
     def push(self, token: int) -> str:
         """The characters that this token completes; empty while one is unfinished."""
         self._ids.append(token)
         before, now = self._decoded()
         if len(now) <= len(before):
+            if now == before and not self._pending:
+                self._ids.pop()  # a special token or another without text: nothing that follows needs it
             return ""
-        if now.endswith(_REPLACEMENT) and len(self._ids) - self._read < _MAX_PENDING:
+        self._pending += 1
+        if now.endswith(_REPLACEMENT) and self._pending < _MAX_PENDING:
             return ""
-        self._prefix, self._read = self._read, len(self._ids)
+        self._prefix, self._read, self._pending = self._read, len(self._ids), 0
         return now[len(before) :]
 
     def flush(self) -> str:
         """What is left at the end, without the beginning of a character that never came."""
         before, now = self._decoded()
+        piece = now[len(before) :]
+        if piece.endswith(_REPLACEMENT) and not self._wrote_replacement():
+            piece = piece.rstrip(_REPLACEMENT)
         self._prefix = self._read = len(self._ids)
-        return now[len(before) :].rstrip(_REPLACEMENT)
+        return piece
+
+    def _wrote_replacement(self) -> bool:
+        """Whether the model wrote U+FFFD itself, with its own bytes, and not half of another character."""
+        raw = b"".join(token_text(self._tokenizer, token)[1] for token in self._ids[self._read :])
+        return raw.endswith(_REPLACEMENT.encode())
 
     def _decoded(self) -> tuple[str, str]:
         decode = self._tokenizer.decode
@@ -63,10 +79,11 @@ class StopMatcher:
         if not self._stops or self.stopped:
             return "" if self.stopped else piece
         text = self._held + piece
-        found = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=-1)
-        if found >= 0:
+        # The one that is complete first, wherever the pieces are cut; of those that end together, the longest.
+        found = min(((at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0), default=None)
+        if found is not None:
             self.stopped, self._held = True, ""
-            return text[:found]
+            return text[: found[1]]
         keep = self._undecided(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
@@ -85,13 +102,48 @@ class StopMatcher:
         return 0
 
 
+class HeldLogprobs:
+    """Gives out a token's log-probability with the last of the token's characters, and not before."""
+
+    def __init__(self) -> None:
+        self._without_text: list[TokenLogprob] = []  # their character is unfinished
+        self._held: deque[tuple[int, TokenLogprob]] = deque()  # with the length of the answer up to their end
+        self._written = 0
+        self._given = 0
+
+    def push(self, logprobs: Sequence[TokenLogprob], piece: str) -> None:
+        """The newest token's, and the characters that it completed."""
+        self._without_text += logprobs
+        if piece:
+            self._written += len(piece)
+            self._held += ((self._written, logprob) for logprob in self._without_text)
+            self._without_text.clear()
+
+    def pull(self, given: str) -> tuple[TokenLogprob, ...]:
+        """Those whose characters have all been given out, `given` being the newest."""
+        self._given += len(given)
+        free = []
+        while self._held and self._held[0][0] <= self._given:
+            free.append(self._held.popleft()[1])
+        return tuple(free)
+
+    def flush(self) -> tuple[TokenLogprob, ...]:
+        """All that are left; for an answer that no stop string ended."""
+        left = (*(logprob for _, logprob in self._held), *self._without_text)
+        self._held.clear()
+        self._without_text.clear()
+        return left
+
+
 def token_text(tokenizer: Any, token: int) -> tuple[str, bytes]:
     """A token as OpenAI's log-probabilities show it: its characters and its bytes."""
     raw = tokenizer.id_to_token(token) or ""
     if match := _BYTE_TOKEN.fullmatch(raw):
         value = bytes([int(match[1], 16)])
         return value.decode("utf-8", errors="replace"), value
-    text = tokenizer.decode([token], skip_special_tokens=False)
+    # After itself, because some decoders strip the space before the very first word.
+    first = tokenizer.decode([token], skip_special_tokens=False)
+    text = tokenizer.decode([token, token], skip_special_tokens=False)[len(first) :]
     if _REPLACEMENT in text and (part := _byte_level(raw)) is not None:
         return text, part
     return text, text.encode("utf-8", errors="replace")

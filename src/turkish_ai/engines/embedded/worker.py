@@ -5,6 +5,7 @@ one call. A request that fails, fails alone; if a whole step fails, its parts ar
 it was. Knows nothing of HTTP or of the loop, but for the one function that it posts to.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -100,6 +101,7 @@ class Worker:
         self.last_sign_of_life = time.monotonic()
         for group in self._scheduler.cancelled():
             self._let_go(group)
+        self._model.lora_tables.shrink()
         plan = self._scheduler.plan()
         equipped = [self._equip(group) for group in plan.admitted]
         if not all(equipped):
@@ -247,7 +249,7 @@ class Worker:
             return  # another of its answers failed in this step
         try:
             assert answer.sampler is not None
-            if best != best:  # NaN, from an adapter whose numbers overflow
+            if not math.isfinite(best):  # from an adapter whose numbers overflow
                 raise BrokenLogits
             choice = Choice(token=greedy) if answer.sampler.is_plain_greedy else answer.sampler.choose(logits)
             finished = self._write(answer, choice)
@@ -277,22 +279,30 @@ class Worker:
         answer.unposted.append(choice.token)
         group.completion_tokens += 1
         finish: FinishReason | None = None
+        piece = ""
         if choice.token in self._stop_ids and not group.sampling.ignore_eos:
             finish, text = "stop", ""
         else:
-            text = stops.push(detokenizer.push(choice.token))
+            piece = detokenizer.push(choice.token)
+            text = stops.push(piece)
             if not stops.stopped and answer.written >= answer.max_tokens:
                 finish = "length"
         if finish is not None:
             text += stops.push(detokenizer.flush()) + stops.flush()
         if stops.stopped:
             finish = "stop"
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if choice.logprob is not None:
+            answer.logprobs.push(self._logprobs(choice), piece)
+            logprobs = answer.logprobs.pull(text)
+            if finish is not None and not stops.stopped:
+                logprobs += answer.logprobs.flush()
         last = finish is not None and group.unfinished == 1
         delta = TextDelta(
             index=answer.index,
             text=text,
             token_ids=tuple(answer.unposted),
-            logprobs=self._logprobs(choice),
+            logprobs=logprobs,
             finish_reason=finish,
             usage=Usage(prompt_tokens=len(group.prompt), completion_tokens=group.completion_tokens) if last else None,
             timings=_timings(group, now) if last else None,
@@ -352,6 +362,7 @@ class Worker:
         metrics.queue_length.set(scheduler.waiting)
         metrics.batch_size.set(scheduler.active)
         metrics.kv_used_bytes.set(scheduler.kv.used * bytes_per_token)
+        metrics.adapter_table_bytes.set(self._model.lora_tables.bytes)
         metrics.kv_capacity_bytes.set(scheduler.kv.capacity * bytes_per_token)
 
 

@@ -1,6 +1,8 @@
 """What a caller of the engine can rely on: streaming, leaving, limits, errors that stay alone, draining."""
 
 import asyncio
+import re
+import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -8,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.fakes.tiny_models import make_adapter
+from tests.fakes.tiny_models import CHAT_TEMPLATE, make_adapter
 from tests.unit.engines.embedded.asking import ask, ask_all, question
-from tests.unit.engines.embedded.conftest import EngineMaker, TinyWorld, reference
+from tests.unit.engines.embedded.conftest import EngineMaker, TinyWorld, reference, tiny_config
 from turkish_ai.engines.adapters import AdapterWeights
 from turkish_ai.engines.embedded import EmbeddedEngine, worker
 from turkish_ai.engines.embedded.kv import KvShape, SequenceKv
@@ -26,6 +28,7 @@ from turkish_ai.errors import (
     EngineUnavailable,
     GenerationFailed,
     QueueFull,
+    ValueOutOfRange,
 )
 from turkish_ai.messages import GenerationRequest, TextDelta
 from turkish_ai.metrics import Metrics
@@ -83,6 +86,21 @@ async def test_a_stop_string_ends_the_answer_and_never_leaks(llama: TinyWorld, e
     assert len(cut.tokens) < len(whole.tokens)
 
 
+async def test_log_probabilities_never_tell_a_part_of_a_stop_string(llama: TinyWorld, engine_for: EngineMaker) -> None:
+    asked = {"max_tokens": 40, "ignore_eos": True, "top_logprobs": 0}
+    async with engine_for(llama.base) as engine:
+        whole = await ask(engine, question("merhaba", **asked))
+        assert len(whole.text) > 24
+        for start, end in ((6, 10), (3, 12), (20, 24)):
+            stop = whole.text[start:end]
+            cut = await ask(engine, question("merhaba", **asked, stop=(stop,)))
+            told = b"".join(logprob.token_bytes for delta in cut.deltas for logprob in delta.logprobs)
+            assert cut.finish_reason == "stop"
+            assert told or start < 20
+            assert cut.text.startswith(told.decode(errors="replace"))
+    assert len([logprob for delta in whole.deltas for logprob in delta.logprobs]) == len(whole.tokens)
+
+
 async def test_n_answers_share_a_prompt_and_equal_n_requests_with_the_same_seed(
     llama: TinyWorld, engine_for: EngineMaker
 ) -> None:
@@ -133,18 +151,47 @@ async def test_a_cancelled_task_frees_its_place_wherever_it_was(llama: TinyWorld
 
 
 async def test_a_long_prompt_does_not_stall_the_others(llama: TinyWorld, engine_for: EngineMaker) -> None:
+    """Every step that computes a piece of it also decodes the short answer's next token."""
     async with engine_for(llama.base, prefill_chunk_tokens=8) as engine:
-        steps = count_steps(engine)
-        stream = engine.generate(question("kısa", max_tokens=100, ignore_eos=True))
+        shapes: list[tuple[int, int]] = []  # rows decoded, prompt tokens computed
+        real = engine._model.step
+
+        def step(work: StepInput) -> torch.Tensor:
+            rows = len(work.attention.decode)
+            shapes.append((rows, len(work.tokens) - rows))
+            return real(work)
+
+        engine._model.step = step  # type: ignore[method-assign]
+        stream = engine.generate(question("kısa", max_tokens=200, ignore_eos=True))
         await anext(stream)
+        seen = len(shapes)
         other = asyncio.create_task(ask(engine, question("uzun " * 60, max_tokens=2, ignore_eos=True)))
-        gaps, seen = [], steps[0]
-        async for _ in stream:
-            gaps.append(steps[0] - seen)
-            seen = steps[0]
+        await exhausted(stream)
         await other
-        assert max(steps_tokens(engine)) <= 8 + 16
-    assert sum(gaps) / len(gaps) < 3, "the short answer got a token in nearly every step"
+    beside = [rows for rows, prompt_tokens in shapes[seen:] if prompt_tokens]
+    assert len(beside) > 10, "the prompt took many steps"
+    assert all(rows == 1 for rows in beside)
+    assert max(prompt_tokens for _, prompt_tokens in shapes) <= 8
+
+
+async def test_a_short_prompt_does_not_wait_for_long_ones_and_answers_the_same(
+    llama: TinyWorld, engine_for: EngineMaker
+) -> None:
+    short = question("x", max_tokens=8, ignore_eos=True, top_logprobs=2)
+    async with engine_for(llama.base) as engine:
+        alone = await ask(engine, short)
+        steps = count_steps(engine)
+        long = question("uzun kelime " * 30, max_tokens=1, ignore_eos=True)
+        others = [asyncio.create_task(ask(engine, long)) for _ in range(8)]
+        await until(lambda: engine.health().batch_size == 8)
+        before = steps[0]
+        stream = engine.generate(short)
+        deltas = [await anext(stream)]
+        waited = steps[0] - before
+        deltas += [delta async for delta in stream]
+        await asyncio.gather(*others)
+    assert waited < 40, "the long ones take 126 steps"
+    assert [d.logprobs for d in deltas] == [d.logprobs for d in alone.deltas]
 
 
 async def test_a_full_queue_refuses_with_the_time_to_come_back(llama: TinyWorld, engine_for: EngineMaker) -> None:
@@ -165,6 +212,17 @@ async def test_what_can_never_fit_is_refused_with_the_numbers(llama: TinyWorld, 
     async with engine_for(llama.base, kv_cache_mib=1, max_batch=16) as engine:
         with pytest.raises(ContextLengthExceeded, match="KV memory"):
             await ask_all(engine, question("x", max_tokens=400, n=16))
+
+
+async def test_a_text_that_cannot_fit_is_refused_before_it_is_tokenised(
+    llama: TinyWorld, engine_for: EngineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenised: list[str] = []
+    async with engine_for(llama.base) as engine:
+        monkeypatch.setattr(engine._encoder, "tokens", tokenised.append)
+        with pytest.raises(ContextLengthExceeded, match=r"at least \d{4,} tokens.*context has 512"):
+            await ask(engine, question("<" * 200_000, max_tokens=4))
+    assert not tokenised
 
 
 async def test_an_adapter_that_overflows_harms_its_own_request_alone(
@@ -203,6 +261,22 @@ async def test_a_refused_adapter_leaves_the_others_serving(
         assert isinstance(refused, AdapterRefused)
         assert not isinstance(fine, BaseException)
         assert [a.ref.name for a in engine.adapters()] == ["a0"]
+
+
+async def test_what_is_refused_pushes_no_good_adapter_out(
+    llama: TinyWorld, engine_for: EngineMaker, tmp_path: Path
+) -> None:
+    folder = make_adapter(llama.base, tmp_path / "broken", seed=1)
+    file = folder / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    async with engine_for(llama.base, max_resident_adapters=2) as engine:
+        for good in llama.adapters[:2]:
+            await engine.load(good)
+        with pytest.raises(AdapterRefused):
+            await ask(engine, question("x", adapter=reference(folder)))
+        with pytest.raises(ValueOutOfRange, match="n is 200"):
+            await ask_all(engine, question("x", adapter=llama.adapters[2], n=200))
+        assert [a.ref.name for a in engine.adapters()] == ["a0", "a1"]
 
 
 async def test_the_least_recently_used_adapter_makes_room_and_never_one_in_use_or_pinned(
@@ -332,6 +406,53 @@ async def test_a_stream_that_outlives_the_limit_ends_with_a_typed_error(
         await stopping
 
 
+async def test_requests_on_their_way_in_are_told_that_the_server_stops(
+    llama: TinyWorld, engine_for: EngineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is being tokenised, the others wait for that; none of them was cancelled by anybody."""
+    entered, leave = threading.Event(), threading.Event()
+    async with engine_for(llama.base) as engine:
+        real = engine._encoder.tokens
+
+        def slow(text: str) -> list[int]:
+            entered.set()
+            leave.wait(20)
+            return real(text)
+
+        monkeypatch.setattr(engine._encoder, "tokens", slow)
+        tasks = [asyncio.create_task(ask(engine, question("x", adapter=llama.adapters[0]))) for _ in range(3)]
+        await until(entered.is_set)
+        await engine.stop(drain_s=0.01)
+        leave.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(r) for r in results] == [Draining] * 3
+        assert engine.health().state == "draining"
+
+
+async def test_stopping_before_or_while_starting_leaves_nothing_running(
+    llama: TinyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def engine() -> EmbeddedEngine:
+        return EmbeddedEngine(
+            model_dir=llama.base,
+            config=tiny_config(),
+            chat_template=CHAT_TEMPLATE,
+            metrics=Metrics(sectors=SECTOR_IDS),
+            base_names=("tiny",),
+        )
+
+    never = engine()
+    await never.stop(drain_s=0)
+    assert (never.health().state, never.adapters()) == ("draining", [])
+    early = engine()
+    starting = asyncio.create_task(early.start())
+    await asyncio.sleep(0)
+    await early.stop(drain_s=0)
+    with pytest.raises(Draining):
+        await starting
+    assert early.health().state == "draining"
+
+
 async def test_the_event_loop_stays_free_while_the_model_works(llama: TinyWorld, engine_for: EngineMaker) -> None:
     async with engine_for(llama.base) as engine:
         steps = count_steps(engine)
@@ -361,26 +482,19 @@ async def test_what_the_engine_did_is_in_the_metrics(llama: TinyWorld, engine_fo
         "turkish_ai_engine_ready 1.0",
     ):
         assert line in text
+    assert not re.search(r"^turkish_ai_engine_adapter_table_bytes 0\.0$", text, re.MULTILINE)
 
 
 def count_steps(engine: EmbeddedEngine) -> list[int]:
     """A counter of the model's steps; the list's one element grows."""
     counted, real = [0], engine._model.step
-    sizes: list[int] = []
 
     def step(work: StepInput) -> torch.Tensor:
         counted[0] += 1
-        sizes.append(len(work.tokens))
         return real(work)
 
     engine._model.step = step  # type: ignore[method-assign]
-    engine._model.step_sizes = sizes  # type: ignore[attr-defined]
     return counted
-
-
-def steps_tokens(engine: EmbeddedEngine) -> list[int]:
-    sizes: list[int] = engine._model.step_sizes  # type: ignore[attr-defined]
-    return sizes
 
 
 def test_a_model_whose_attention_this_engine_cannot_compute_is_refused_at_load(

@@ -164,6 +164,42 @@ def test_one_that_cannot_fit_now_waits_and_nobody_overtakes_it() -> None:
     assert scheduler.plan().admitted == (large, small)
 
 
+def finish_steps(scheduler: Scheduler, steps: int) -> list[list[Answer]]:
+    """Compute prompts for so many steps; whose prompt was completed in which."""
+    completed = []
+    for _ in range(steps):
+        done = []
+        for chunk in scheduler.plan().prefill:
+            chunk.answer.computed = chunk.end
+            if chunk.completes_prompt:
+                scheduler.start_decoding(chunk.answer)
+                done.append(chunk.answer)
+        completed.append(done)
+    return completed
+
+
+def test_a_short_prompt_overtakes_long_ones_within_two_steps() -> None:
+    scheduler = Scheduler(max_batch=16, max_queue=0, chunk_tokens=CHUNK, kv_capacity_tokens=4096)
+    for _ in range(8):
+        scheduler.submit(group(20 * CHUNK, 4), retry_after_s=1.0)
+    finish_steps(scheduler, 3)
+    short = group(CHUNK // 2, 4)
+    scheduler.submit(short, retry_after_s=1.0)
+    assert any(short.answers[0] in completed for completed in finish_steps(scheduler, 2))
+
+
+def test_a_long_prompt_does_not_starve_behind_short_ones() -> None:
+    scheduler = Scheduler(max_batch=200, max_queue=0, chunk_tokens=CHUNK, kv_capacity_tokens=1 << 20)
+    long = group(20 * CHUNK, 4)
+    scheduler.submit(long, retry_after_s=1.0)
+    completed: list[Answer] = []
+    for _ in range(40):  # it has 20 chunks; a short prompt of one chunk arrives at every step
+        scheduler.submit(group(CHUNK, 1), retry_after_s=1.0)
+        completed += finish_steps(scheduler, 1)[0]
+    assert long.answers[0] in completed
+    assert len(completed) >= 20
+
+
 def test_the_queue_is_bounded_and_says_when_to_come_back() -> None:
     scheduler = Scheduler(max_batch=1, max_queue=1, chunk_tokens=CHUNK, kv_capacity_tokens=64)
     for _ in range(2):  # one to decode, one to wait

@@ -1,7 +1,7 @@
 """Characters come out whole, stop strings never leak."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -32,6 +32,7 @@ def pushed(detokenizer: Detokenizer, ids: list[int]) -> list[str]:
 
 
 @given(text=st.text(max_size=40))
+@example(text="a\ufffd")
 @settings(deadline=None)
 def test_pieces_join_to_the_text_and_none_holds_half_a_character(byte_level: Tokenizer, text: str) -> None:
     ids = byte_level.encode(text).ids
@@ -60,11 +61,21 @@ def test_bytes_that_never_make_a_character_do_not_hold_up_the_rest(byte_fallback
     assert set(text[:-1]) <= {"\ufffd"}
 
 
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 8, 20])
+def test_tokens_without_text_do_not_cut_the_character_after_them(byte_fallback: Tokenizer, count: int) -> None:
+    byte_fallback.add_special_tokens(["<special>"])
+    bytes_of = [byte_fallback.token_to_id(f"<0x{b:02X}>") for b in "ğş".encode()]
+    detokenizer = Detokenizer(byte_fallback, [byte_fallback.token_to_id("a")])
+    pieces = pushed(detokenizer, [byte_fallback.token_to_id("<special>")] * count + bytes_of)
+    assert [p for p in pieces if p] == ["ğ", "ş"]
+
+
 def test_the_space_before_a_word_is_kept(byte_fallback: Tokenizer) -> None:
     word = byte_fallback.token_to_id("▁ab")
     assert "".join(pushed(Detokenizer(byte_fallback, [byte_fallback.token_to_id("a")]), [word, word])) == " ab ab"
 
 
+@example(text="aaİa", stops=["İ", "aİa"], cuts=[3])
 @given(
     text=st.text(alphabet="abcİı\n", max_size=30),
     stops=st.lists(st.text(alphabet="abcİı\n", min_size=1, max_size=4), min_size=1, max_size=3),
@@ -77,9 +88,9 @@ def test_a_stop_string_ends_the_text_wherever_the_pieces_are_cut(text: str, stop
         rest = rest[size:]
         assert not any(stop in given_out for stop in stops)
     given_out += matcher.push(rest) + matcher.flush()
-    first = min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
+    first = min(((at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0), default=None)
     assert matcher.stopped == (first is not None)
-    assert given_out == (text if first is None else text[:first])
+    assert given_out == (text if first is None else text[: first[1]])
 
 
 def test_what_cannot_become_a_stop_string_is_not_held_back() -> None:
@@ -93,3 +104,13 @@ def test_tokens_are_shown_with_their_bytes(byte_level: Tokenizer, byte_fallback:
     assert token_text(byte_level, first)[1] + token_text(byte_level, second)[1] == "ğ".encode()
     assert token_text(byte_fallback, byte_fallback.token_to_id("<0xC4>"))[1] == b"\xc4"
     assert token_text(byte_fallback, byte_fallback.token_to_id("▁ab")) == (" ab", b" ab")
+
+
+def test_a_token_keeps_its_space_where_the_decoder_strips_the_first(byte_fallback: Tokenizer) -> None:
+    """As Llama 2's tokenizer does."""
+    strips = Tokenizer.from_str(byte_fallback.to_str())
+    strips.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    for token, text in (("▁ab", " ab"), ("▁", " "), ("a", "a")):
+        assert token_text(strips, strips.token_to_id(token)) == (text, text.encode())
