@@ -83,6 +83,7 @@ def train_sectors(
                     base_fingerprint=base_fingerprint,
                     encoder=encoder,
                     lora=lora,
+                    no_answer=_no_answer(settings, dataset.sector),
                     out_dir=(out_dir or settings.adapters_dir) / _folder(settings, dataset.sector),
                     work_dir=settings.data_dir / "training" / dataset.sector,
                     progress=progress,
@@ -104,6 +105,12 @@ def _encoder(settings: Settings, model_dir: Path) -> PromptEncoder:
         stop_tokens=settings.config.tokenizer.stop_tokens,
         system_prompt=settings.config.tokenizer.system_prompt,
     )
+
+
+def _no_answer(settings: Settings, sector: str) -> str:
+    configured = settings.config.sector(sector)
+    assert configured is not None  # every sector is configured, or the settings were refused
+    return configured.no_answer_tr
 
 
 def _folder(settings: Settings, sector: str) -> str:

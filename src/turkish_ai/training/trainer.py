@@ -81,6 +81,7 @@ def train_adapter(
     base_fingerprint: str,
     encoder: PromptEncoder,
     lora: LoraConfig,
+    no_answer: str,
     out_dir: Path,
     work_dir: Path,
     progress: TrainingProgress,
@@ -91,8 +92,9 @@ def train_adapter(
     """Train, or go on with what an interrupted run left in `work_dir`, or find that `out_dir` is the result already.
 
     `out_dir` becomes the adapter's own folder, at the very end and as a whole. `base_name` is what the adapter says
-    it was made for. `force` trains again what is trained already, and from the beginning unless what was interrupted
-    had `force` too. Runs on the GPU if torch sees one.
+    it was made for; `no_answer` what a grounded one is taught to say where nothing fits. `force` trains again what
+    is trained already, and from the beginning unless what was interrupted had `force` too. Runs on the GPU if torch
+    sees one.
 
     Raises:
         TrainingStopped: `stop` was set; the state is in `work_dir` and `out_dir` is untouched.
@@ -101,7 +103,7 @@ def train_adapter(
         BaseModelUnavailable, UnsupportedModel: the base model cannot be loaded, or its loss cannot be computed.
     """
     recipe = make_recipe(lora, early_stopping=early_stopping)
-    teach = grounded(dataset) if recipe.grounded else _as_it_is
+    teach = grounded(dataset, no_answer=no_answer) if recipe.grounded else _as_it_is
     train, dev = (_encode(dataset.split(split), encoder, teach) for split in ("train", "dev"))
     seen = tokens_sha256(train, dev)
     run_identity = identity(

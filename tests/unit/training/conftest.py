@@ -114,6 +114,7 @@ class Workshop:
             base_fingerprint=FINGERPRINT,
             encoder=self.encoder,
             lora=lora or recipe(),
+            no_answer="Bilmiyorum; bankaya sorun.",
             out_dir=self.adapter,
             work_dir=self.work_dir,
             progress=progress or SilentTrainingProgress(),
