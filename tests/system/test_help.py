@@ -12,7 +12,7 @@ import pytest
 from tests.system.conftest import ROOT, Server
 from turkish_ai.cli import texts
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(900)]  # a slow machine is not a failure
 
 _EXAMPLE = re.compile(r'turkish-ai chat(?P<options>(?: --\S+ \w+)*) "(?P<asked>[^"]+)"|echo "(?P<piped>[^"]+)"')
 

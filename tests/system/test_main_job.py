@@ -12,7 +12,7 @@ from tests.system.conftest import ROOT, Server
 from turkish_ai.engines.adapters import AdapterCatalog
 from turkish_ai.settings import Settings
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(900)]  # a slow machine is not a failure
 
 QUESTIONS = [
     ("Kredi kartımı kaybettim, ne yapmalıyım?", "finance_banking", "kapattırın"),

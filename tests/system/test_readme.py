@@ -11,7 +11,7 @@ import pytest
 
 from tests.system.conftest import ROOT, Server
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(900)]  # a slow machine is not a failure
 
 _BLOCK = re.compile(
     r"<!-- tested(?P<kind>: response)? -->\n```bash\n(?P<commands>.*?)```(?P<rest>.*?)(?=<!--|\Z)", re.S

@@ -16,7 +16,7 @@ from turkish_ai.metrics import Metrics
 from turkish_ai.prompts import PromptEncoder
 from turkish_ai.settings import SECTOR_IDS, Settings
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(900)]  # a slow machine is not a failure
 
 SECTORS = ("finance_banking", "healthcare", "ecommerce")
 _NEW_TOKENS = 24
