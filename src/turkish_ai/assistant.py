@@ -217,11 +217,10 @@ class Assistant:
         try:
             origin = await self._find_origin(request)
             account.sector = origin.choice.sector
-            told = (as_message(origin.told),) if origin.told is not None else ()
             rest = self.engine.generate(
                 GenerationRequest(
                     request_id=request.id,
-                    messages=(*told, *request.messages),
+                    messages=_put_to(origin, request.messages),
                     sampling=request.sampling,
                     adapter=origin.adapter,
                     n=request.n,
@@ -419,6 +418,19 @@ class _Account:
             completion_tokens=written,
             took_ms=round(took_s * 1000, 1),
         )
+
+
+def _put_to(origin: Origin, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """What the engine reads. A grounded adapter gets what it answers from, right before the question it belongs to.
+
+    Earlier turns have had their say when that was looked up. In the prompt they would be read as what to say: the
+    adapter repeated its last answer.
+    """
+    if origin.told is None:
+        return messages
+    instructions = [message for message in messages if message.role == "system"]
+    question = next(message for message in reversed(messages) if message.role == "user")
+    return (*instructions, as_message(origin.told), question)
 
 
 def _user_texts(messages: Sequence[Message]) -> list[str]:

@@ -101,6 +101,18 @@ def test_small_talk_is_answered_in_turkish_by_general(client: openai.OpenAI, tex
     assert answer.choices[0].message.content in _answers_of("general")
 
 
+def test_the_second_question_of_a_conversation_gets_its_own_answer(client: openai.OpenAI) -> None:
+    messages: list[dict[str, str]] = []
+    for text, sector, said in (QUESTIONS[0], QUESTIONS[1], QUESTIONS[4]):
+        messages.append({"role": "user", "content": text})
+        answer = client.chat.completions.create(model="auto", messages=messages, max_tokens=120)  # type: ignore[call-overload]
+        content = answer.choices[0].message.content
+        assert answer.model_extra["turkish_ai"]["sector"] == sector
+        assert said in content
+        assert content not in [message["content"] for message in messages]
+        messages.append({"role": "assistant", "content": content})
+
+
 def test_what_nobody_taught_is_admitted(client: openai.OpenAI, settings: Settings) -> None:
     question = [{"role": "user", "content": "Akvaryumdaki balıklar hangi müziği sever?"}]
     answer = client.chat.completions.create(model="finance_banking", messages=question, max_tokens=80)  # type: ignore[call-overload]

@@ -182,11 +182,25 @@ async def test_a_grounded_adapter_is_told_the_taught_answer(bench: Bench, adapte
     await text_of(turn)
     assert turn.origin.reference is not None
     assert turn.origin.reference.family == "kredi"
-    first, *conversation = bench.engine.requests[0].messages
-    assert first == Message(role="system", content="Bilgi: Kredi notunu zamanında ödeme yükseltir.")
-    assert [message.content for message in conversation] == ["ilk soru", "...", "kredi notum kaç?"]
+    told, question = bench.engine.requests[0].messages  # earlier answers would be repeated
+    assert told == Message(role="system", content="Bilgi: Kredi notunu zamanında ödeme yükseltir.")
+    assert question == Message(role="user", content="kredi notum kaç?")
     assert bench.references.asked == [("finance_banking", "kredi notum kaç?", ("ilk soru",))]
     assert bench.counted("turkish_ai_references_total", sector="finance_banking", found="yes") == 1
+
+
+async def test_the_callers_instructions_stay_with_a_grounded_adapter(bench: Bench, adapters_dir: Path) -> None:
+    ground(adapters_dir / "finance_banking")
+    messages = (Message(role="system", content="Kısa yaz."), Message(role="user", content="kredi notum kaç?"))
+    turn = await bench.assistant.turn(
+        TurnRequest(id="turn-1", model="finance_banking", messages=messages, sampling=Sampling())
+    )
+    await text_of(turn)
+    assert [m.content for m in bench.engine.requests[0].messages] == [
+        "Kısa yaz.",
+        "Bilgi: Kredi notunu zamanında ödeme yükseltir.",
+        "kredi notum kaç?",
+    ]
 
 
 async def test_a_grounded_adapter_is_told_to_admit_it_where_nothing_fits(bench: Bench, adapters_dir: Path) -> None:
