@@ -141,8 +141,9 @@ class LoraConfig(Section):
     seed: int
 
 
-class Sector(Section):
-    id: Literal[SECTOR_IDS]  # type: ignore[valid-type]  # mypy knows no Literal made from a tuple; pydantic does
+class Topic(Section):
+    """What a sector and `general` have in common."""
+
     name_tr: str
     name_en: str
     description_tr: str
@@ -152,23 +153,18 @@ class Sector(Section):
         description="What an adapter is told where nothing that it was taught fits: that it does not know, and whom to "
         "ask. Put your own contact here.",
     )
+
+
+class Sector(Topic):
+    id: Literal[SECTOR_IDS]  # type: ignore[valid-type]  # mypy knows no Literal made from a tuple; pydantic does
     adapter: str | None = Field(
         pattern=_INSIDE, description="Folder under the adapters directory; null while there is none."
     )
 
 
-class General(Section):
+class General(Topic):
     """What belongs to no sector, or to one without an adapter: small talk, and saying that one does not know."""
 
-    name_tr: str
-    name_en: str
-    description_tr: str
-    description_en: str
-    no_answer_tr: str = Field(
-        min_length=1,
-        description="What an adapter is told where nothing that it was taught fits: that it does not know, and whom to "
-        "ask. Put your own contact here.",
-    )
     adapter: str | None = Field(
         pattern=_INSIDE, description="Folder under the adapters directory; null lets the base model answer as it is."
     )

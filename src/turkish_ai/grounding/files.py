@@ -6,8 +6,6 @@ texts alone; one that cannot be read is made again.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
@@ -24,6 +22,7 @@ from turkish_ai.grounding.bank import BankWeights, QuestionBank, QuestionBanks, 
 from turkish_ai.routing.features import FeatureSpec
 from turkish_ai.sector_data import SectorDataset, SectorExample, read_sector_dataset
 from turkish_ai.settings import Settings
+from turkish_ai.whole_file import write_whole
 
 _FORMAT = 1
 _KEY = "bank"  # one metadata key: safetensors writes several in no fixed order
@@ -51,7 +50,7 @@ def ensure_bank(settings: Settings, sector: str) -> QuestionBank:
             from turkish_ai.grounding.fitting import build_bank  # SciPy: only paid where something is fitted
 
             bank = build_bank(list(taught_questions(dataset)))
-            _write_whole(path, to_bytes(bank))
+            write_whole(path, to_bytes(bank))
             return bank
     except OSError as error:
         raise DataError(
@@ -141,16 +140,3 @@ def _read_if_whole(path: Path) -> QuestionBank | None:
         return load_bank(path)
     except DataError:
         return None
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -5,8 +5,6 @@ the arithmetic to `fitting`.
 """
 
 import hashlib
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from turkish_ai.routing.features import FeatureSpec
 from turkish_ai.routing.fitting import FeatureTable
 from turkish_ai.routing.model import RouterModel, from_bytes, to_bytes
 from turkish_ai.settings import RoutingConfig, Sector, Settings
+from turkish_ai.whole_file import write_whole
 
 _SOURCES = ("turkish.py", "features.py", "examples.py", "model.py", "fitting.py", "training.py")
 _LIBRARIES = ("scikit-learn", "scipy", "numpy")
@@ -49,7 +48,7 @@ def ensure_router(settings: Settings) -> Path:
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 model = train_router(routing_dir=routing_dir, sector_dir=sector_dir, config=config, sectors=sectors)
-                _write_whole(path, to_bytes(model))
+                write_whole(path, to_bytes(model))
     return path
 
 
@@ -117,17 +116,3 @@ def _key(data_sha256: str, config: RoutingConfig) -> str:
     for name in _SOURCES:
         found.update(Path(__file__).with_name(name).read_bytes())
     return found.hexdigest()[:32]
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """All of it or nothing: a crash leaves a temporary file, never half a router."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
