@@ -134,6 +134,12 @@ class LoraConfig(Section):
     grounded: bool = Field(
         description="Whether an adapter learns to answer from the taught answer that it is told (see `grounding`)."
     )
+    closed_book_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="Share of the examples that a grounded adapter learns a second time, without being told the answer."
+    )
+    questions_per_answer: Annotated[int, Field(ge=1)] = Field(
+        description="With how many of its questions an adapter learns an answer; the question bank reads all of them."
+    )
     opening_tokens: Annotated[int, Field(ge=0)] = Field(
         description="First tokens of an answer, which decide what answer it becomes."
     )

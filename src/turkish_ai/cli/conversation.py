@@ -18,7 +18,7 @@ from turkish_ai.cli.sectors import sector_meant
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.errors import TurkishAiError
 from turkish_ai.messages import Message
-from turkish_ai.routing.turkish import fold
+from turkish_ai.turkish import fold
 
 AUTO = "auto"
 _TOO_LONG = "context_length_exceeded"

@@ -75,7 +75,7 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
     from turkish_ai.app import build_engine
     from turkish_ai.base_model import progress_for
     from turkish_ai.engines.adapters import AdapterCatalog
-    from turkish_ai.evaluation import evaluate_recall, read_recall_questions
+    from turkish_ai.evaluation import Reply, evaluate_recall, read_recall_questions
     from turkish_ai.grounding import as_message, question_banks
     from turkish_ai.messages import GENERAL, GenerationRequest, Message, Sampling
     from turkish_ai.metrics import Metrics
@@ -95,7 +95,7 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
 
     banks = question_banks(settings)
 
-    async def ask(question: "RecallQuestion") -> str:
+    async def ask(question: "RecallQuestion") -> Reply:
         reference = banks.find(question.sector, question.text) if adapters[question.sector].grounded else None
         told: tuple[Message, ...] = ()
         if adapters[question.sector].grounded:
@@ -108,7 +108,8 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
             sampling=Sampling(max_tokens=_MAX_TOKENS),
             adapter=adapters[question.sector],
         )
-        return "".join([delta.text async for delta in engine.generate(request)])
+        deltas = [delta async for delta in engine.generate(request)]
+        return Reply(text="".join(delta.text for delta in deltas), finished=deltas[-1].finish_reason == "stop")
 
     await engine.start()
     try:

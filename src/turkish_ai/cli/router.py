@@ -78,10 +78,11 @@ def _show(report: "RouterReport", terminal: Terminal) -> None:
     for text, scores in ((texts.ROUTER_HELD_OUT, report.held_out), (texts.ROUTER_TESTED, report.test)):
         if scores is not None:
             show_scores(say(text, questions=scores.questions, classes=scores.classes), scores)
+    shown = report.test or report.held_out or cross
     terminal.result(say(texts.ROUTER_BY_STYLE))
-    for style, accuracy in report.accuracy_by_style.items():
+    for style, accuracy in shown.accuracy_by_style.items():
         name = say(texts.ROUTER_STYLES[style]) if style in texts.ROUTER_STYLES else style
-        show(name, accuracy, f"  ({report.questions_by_style[style]})")
+        show(name, accuracy, f"  ({shown.questions_by_style[style]})")
     if (follow_ups := report.follow_ups) is not None:
         terminal.result(say(texts.ROUTER_FOLLOW_UPS))
         for text, alone, together, count in (
@@ -92,7 +93,7 @@ def _show(report: "RouterReport", terminal: Terminal) -> None:
             terminal.result(f"  {say(text):<36} {figures}  ({count})")
     p50, p99 = say.number(report.latency_p50_us, digits=1), say.number(report.latency_p99_us, digits=1)
     terminal.result(say(texts.ROUTER_LATENCY, p50=p50, p99=p99))
-    if report.confused:
+    if shown.confused:
         terminal.result(say(texts.ROUTER_CONFUSED))
-        for truth, found, times in report.confused[:_MAX_CONFUSIONS]:
+        for truth, found, times in shown.confused[:_MAX_CONFUSIONS]:
             terminal.result(f"  {truth} → {found}: {times}")

@@ -6,8 +6,8 @@ Used by the commands that name sectors. Knows nothing of adapters or of how a te
 from collections.abc import Iterable
 
 from turkish_ai.cli.language import Speaker
-from turkish_ai.routing.turkish import fold
 from turkish_ai.settings import ModelConfig
+from turkish_ai.turkish import fold
 
 
 def sector_name(sector: str, *, config: ModelConfig, say: Speaker) -> str:

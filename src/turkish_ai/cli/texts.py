@@ -440,6 +440,8 @@ ROUTER_SCORES: tuple[tuple[str, Text], ...] = (
     ("unknown_precision", Text(tr="sektör dışı yanıtlar: doğru olan", en="answers of no sector: right")),
     ("wrong_sector", Text(tr="yanlış sektöre giden", en="sent to a wrong sector")),
     ("calibration_error", Text(tr="kalibrasyon hatası", en="calibration error")),
+    ("sure_share", Text(tr="güveni en az 0,7 olan", en="with a confidence of 0.7 or more")),
+    ("sure_accuracy", Text(tr="bunlarda doğruluk", en="accuracy of those")),
 )
 ROUTER_CROSS_VALIDATED = Text(
     tr="Çapraz doğrulama ({questions} soru, {classes} sınıf, {folds} parça)",
@@ -457,8 +459,8 @@ ROUTER_TEST_HELP = Text(
     en="Measure the test split too. For a release: whoever chooses by it uses it up.",
 )
 ROUTER_BY_STYLE = Text(
-    tr="Yazım biçimine göre doğruluk (çapraz doğrulama, eşikten önce)",
-    en="Accuracy by style of typing (cross-validated, before the threshold)",
+    tr="Yazım biçimine göre doğruluk (ayrılmış sorular, eşikten önce)",
+    en="Accuracy by style of typing (held-out questions, before the threshold)",
 )
 ROUTER_STYLES: dict[str, Text] = {
     "plain": Text(tr="düz", en="plain"),

@@ -3,9 +3,10 @@
 from turkish_ai.evaluation.recall import (
     RecallQuestion,
     RecallReport,
+    Reply,
     SectorRecall,
     evaluate_recall,
     read_recall_questions,
 )
 
-__all__ = ["RecallQuestion", "RecallReport", "SectorRecall", "evaluate_recall", "read_recall_questions"]
+__all__ = ["RecallQuestion", "RecallReport", "Reply", "SectorRecall", "evaluate_recall", "read_recall_questions"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
 from turkish_ai.errors import DataError, TurkishAiError
+from turkish_ai.evaluation.wording import facts_said, is_turkish, repetition
 from turkish_ai.sector_data import DECLINING_FAMILIES, STYLES, SectorDataset
 
 Verdict = Literal["own", "another", "declined", "invented"]
@@ -28,28 +29,48 @@ CLOSE = 0.8
 lie above 0.9 or below 0.7, with little between."""
 
 _KEYS = frozenset({"id", "sector", "family", "style", "text"})
+_OPTIONAL = frozenset({"facts"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallQuestion:
-    """`family` is the one of the train split whose answer is wanted, or `unknown`."""
+    """`family` is the one of the train split whose answer is wanted, or `unknown`.
+
+    `facts` are what a right answer has to say; each is one wording or several, divided by `|`.
+    """
 
     id: str
     sector: str
     family: str
     style: str
     text: str
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What was answered. `finished` unless the limit of tokens cut it off."""
+
+    text: str
+    finished: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedAnswer:
-    """`nearest` is the family of the taught answer that is most like this one, `similarity` how much, 0 to 1."""
+    """`nearest` is the family of the taught answer that is most like this one, `similarity` how much, 0 to 1.
+
+    `facts_said` of the question's facts are in the answer; `repetition` as in `wording`.
+    """
 
     question: RecallQuestion
     answer: str
     verdict: Verdict
     nearest: str
     similarity: float
+    finished: bool
+    turkish: bool
+    repetition: float
+    facts_said: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +82,27 @@ class SectorRecall:
     taught: dict[Verdict, int]
     untaught: dict[Verdict, int]
     answers: tuple[JudgedAnswer, ...]
+
+    @property
+    def finished(self) -> float:
+        """Share of answers that ended by themselves."""
+        return _mean(answer.finished for answer in self.answers)
+
+    @property
+    def turkish(self) -> float:
+        """Share of answers in Turkish."""
+        return _mean(answer.turkish for answer in self.answers)
+
+    @property
+    def repetition(self) -> float:
+        """Mean share of an answer's runs of four words that stood in it before."""
+        return _mean(answer.repetition for answer in self.answers)
+
+    @property
+    def facts(self) -> float | None:
+        """Share of the facts that right answers had to say which they said. None where no question lists any."""
+        wanted = sum(len(answer.question.facts) for answer in self.answers)
+        return sum(answer.facts_said for answer in self.answers) / wanted if wanted else None
 
     @property
     def known(self) -> float:
@@ -82,11 +124,14 @@ class RecallReport:
     def to_json(self) -> str:
         found = asdict(self)
         for entry, sector in zip(found["sectors"], self.sectors, strict=True):
-            entry |= {"known": round(sector.known, 4), "admitted": round(sector.admitted, 4)}
+            entry |= {name: round(getattr(sector, name), 4) for name in _SHARES}
+            entry |= {"facts": None if sector.facts is None else round(sector.facts, 4)}
         return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
 
 
-Ask = Callable[[RecallQuestion], Awaitable[str]]
+_SHARES = ("known", "admitted", "finished", "turkish", "repetition")
+
+Ask = Callable[[RecallQuestion], Awaitable[Reply]]
 
 
 async def evaluate_recall(
@@ -108,11 +153,11 @@ async def evaluate_recall(
     """
     gate = asyncio.Semaphore(at_once)
 
-    async def answer(question: RecallQuestion) -> str:
+    async def answer(question: RecallQuestion) -> Reply:
         async with gate:
-            text = await ask(question)
+            reply = await ask(question)
         answered()
-        return text
+        return reply
 
     failed: BaseException | None = None
     try:
@@ -145,8 +190,8 @@ class _Taught:
                 if message.role == "assistant":
                     self._families.setdefault(_words(message.content), set()).add(example.family)
 
-    def judge(self, question: RecallQuestion, answer: str) -> JudgedAnswer:
-        words = _words(answer)
+    def judge(self, question: RecallQuestion, reply: Reply) -> JudgedAnswer:
+        words = _words(reply.text)
         similarity, families = max(
             ((_similarity(words, taught), families) for taught, families in self._families.items()),
             key=lambda found: found[0],
@@ -162,8 +207,22 @@ class _Taught:
         else:
             verdict = "another"
         return JudgedAnswer(
-            question=question, answer=answer, verdict=verdict, nearest=nearest, similarity=round(similarity, 3)
+            question=question,
+            answer=reply.text,
+            verdict=verdict,
+            nearest=nearest,
+            similarity=round(similarity, 3),
+            finished=reply.finished,
+            turkish=is_turkish(reply.text),
+            repetition=round(repetition(reply.text), 4),
+            facts_said=facts_said(reply.text, question.facts),
         )
+
+
+def _mean(values: Iterable[float]) -> float:
+    """0 of nothing."""
+    found = list(values)
+    return sum(found) / len(found) if found else 0.0
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -235,14 +294,17 @@ def _parse(line: bytes, place: str) -> RecallQuestion:
         row = json.loads(line)
     except ValueError as error:  # broken UTF-8 is one of these too
         raise DataError(f"{place}: not one JSON object in UTF-8: {error}.") from error
-    if not isinstance(row, dict) or set(row) != _KEYS:
-        _refuse(place, f"a JSON object with exactly {', '.join(sorted(_KEYS))} is needed")
-    for key, value in row.items():
+    if not isinstance(row, dict) or set(row) - _OPTIONAL != _KEYS:
+        _refuse(place, f"a JSON object with exactly {', '.join(sorted(_KEYS))}, and `facts` if need be, is needed")
+    facts = row.pop("facts", [])
+    if not isinstance(facts, list):
+        _refuse(place, f"`facts` has to be a list of texts, found {facts!r}")
+    for key, value in [*row.items(), *(("facts", fact) for fact in facts)]:
         if not isinstance(value, str) or not value.strip() or "\ufffd" in value:
             _refuse(place, f"`{key}` has to be a text without damaged characters, found {value!r}")
     if row["style"] not in STYLES:
         _refuse(place, f"style is {row['style']!r}; allowed are {', '.join(STYLES)}")
-    return RecallQuestion(**row)
+    return RecallQuestion(**row, facts=tuple(facts))
 
 
 def _refuse(place: str, reason: str) -> NoReturn:

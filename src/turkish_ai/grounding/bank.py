@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from turkish_ai.messages import Message
 from turkish_ai.routing.features import FeatureSpec, features_by_word
-from turkish_ai.routing.turkish import fold
+from turkish_ai.turkish import fold
 
 _OPENING = "Bilgi: "
 _MAX_CHARS = 2000

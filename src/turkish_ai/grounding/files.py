@@ -7,7 +7,7 @@ texts alone; one that cannot be read is made again.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from turkish_ai.whole_file import write_whole
 
 _FORMAT = 1
 _KEY = "bank"  # one metadata key: safetensors writes several in no fixed order
-_SOURCES = ("bank.py", "fitting.py", "files.py")
-_ROUTING_SOURCES = ("features.py", "turkish.py")
+_SOURCES = ("bank.py", "fitting.py", "files.py", "../routing/features.py", "../turkish.py")
 
 
 def ensure_bank(settings: Settings, sector: str) -> QuestionBank:
@@ -71,16 +70,21 @@ def question_banks(settings: Settings) -> QuestionBanks:
 
 
 def bank_path(settings: Settings, dataset: SectorDataset) -> Path:
-    key = hashlib.sha256(f"{_FORMAT} {dataset.sha256} {version('numpy')} {version('scipy')}".encode())
-    here = Path(__file__).parent
-    for file in [*(here / name for name in _SOURCES), *(here.parent / "routing" / name for name in _ROUTING_SOURCES)]:
-        key.update(file.read_bytes())
+    key = hashlib.sha256(
+        f"{_FORMAT} {dataset.sha256} {dataset.phrasings_sha256} {version('numpy')} {version('scipy')}".encode()
+    )
+    for name in _SOURCES:
+        key.update((Path(__file__).parent / name).read_bytes())
     return settings.cache_dir / "grounding" / f"{dataset.sector}-{key.hexdigest()[:24]}.safetensors"
 
 
 def taught_questions(dataset: SectorDataset) -> Iterator[TaughtQuestion]:
-    """Of the train split: a conversation counts with its last question, which leans on the one before."""
-    return (taught_question(example) for example in dataset.split("train"))
+    """Of the train split and its further phrasings: a conversation counts with its last question, which leans on the
+    one before."""
+    taught = {example.id: taught_question(example) for example in dataset.split("train")}
+    yield from taught.values()
+    for phrasing in dataset.phrasings:
+        yield replace(taught[phrasing.answer_of], text=phrasing.text)
 
 
 def taught_question(example: SectorExample) -> TaughtQuestion:

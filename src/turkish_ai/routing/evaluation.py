@@ -22,7 +22,8 @@ from turkish_ai.routing.training import feature_spec
 from turkish_ai.settings import RoutingConfig, Settings
 
 _BINS = 10
-_CONFUSIONS = 15
+SURE = 0.7
+"""From here on whoever shows an answer need not ask."""
 _CHANGES_PER_CONVERSATION = 5
 _LATENCY_CALLS = 2000
 
@@ -35,8 +36,10 @@ class Scores:
     The unknown are the questions of `general`: `unknown_recall` is the share of them that no sector took,
     `unknown_precision` the share of the answers `general` that were right. `wrong_sector` is the share of all
     questions that went to a sector that is not theirs. `calibration_error` is the expected one of the answer's
-    confidence, in ten bins of equal width. A share of nothing is None, and so are the
-    figures of the unknown where there are none.
+    confidence, in ten bins of equal width. `sure_share` of the questions have a likeliest class at a confidence of SURE
+    or more, and `sure_accuracy` of those are right. A share of nothing is None, and so are the figures of the unknown
+    where there are none. By class and by style, before the threshold; `confusion` holds truth, likeliest class and how
+    often, the right ones too.
     """
 
     questions: int
@@ -49,6 +52,29 @@ class Scores:
     unknown_precision: float | None
     wrong_sector: float
     calibration_error: float
+    sure_share: float
+    sure_accuracy: float | None
+    f1_by_class: dict[str, float]
+    accuracy_by_style: dict[str, float]
+    questions_by_style: dict[str, int]
+    confusion: tuple[tuple[str, str, int], ...]
+
+    @property
+    def confused(self) -> list[tuple[str, str, int]]:
+        """Truth, likeliest class and how often, of those that differ; most frequent first."""
+        return sorted((pair for pair in self.confusion if pair[0] != pair[1]), key=lambda pair: (-pair[2], pair))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """A held-out question whose likeliest class was not its own; `confidence` is that class's."""
+
+    id: str
+    style: str
+    text: str
+    sector: str
+    found: str
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,21 +96,19 @@ class FollowUpScores:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterReport:
     """`held_out` is of the dev rows, by a router that learnt from the whole train split, and so is `test` of the test
-    rows, None unless it was asked for; the rest is cross-validated on the train split. `confused` holds truth,
-    likeliest class and how often, most frequent first."""
+    rows, None unless it was asked for; `follow_ups` are cross-validated on the train split as `cross_validated` is.
+    `mistakes` are of the test rows if they were asked for, else of the dev rows."""
 
     data_sha256: str
     min_confidence: float
     folds: int
     temperature: float
+    general_offset: float
     cross_validated: Scores
     held_out: Scores | None
     test: Scores | None
     follow_ups: FollowUpScores | None
-    f1_by_class: dict[str, float]
-    accuracy_by_style: dict[str, float]
-    questions_by_style: dict[str, int]
-    confused: tuple[tuple[str, str, int], ...]
+    mistakes: tuple[Mistake, ...]
     latency_p50_us: float
     latency_p99_us: float
 
@@ -103,6 +127,11 @@ class _Answered:
         top = self.choice.top
         return top[0][0] if top and top[0][1] > self.choice.confidence else self.choice.sector
 
+    @property
+    def certainty(self) -> float:
+        """The probability of the likeliest class."""
+        return max([self.choice.confidence, *(probability for _, probability in self.choice.top[:1])])
+
 
 def evaluate_router(settings: Settings, *, test: bool = False) -> RouterReport:
     """Cross-validate on the train split, then measure dev, and with `test` the test split too. Takes ten seconds or so.
@@ -117,40 +146,41 @@ def evaluate_router(settings: Settings, *, test: bool = False) -> RouterReport:
         routing_dir=settings.routing_data_dir, sector_dir=settings.sector_data_dir, sectors=settings.config.sectors
     )
     train = data.questions("train")
-    folded, router, temperature = _routers(train, data.terms, config)
+    folded, router, calibration = _routers(train, data.questions("dev"), data.terms, config)
     answered = [_answer(fold_router, example) for fold_router, held in folded for example in held]
-    latencies = _latencies_us(router, train)
+    latencies = _latencies_us(router, before=train, measured=data.questions("dev") or train)
 
-    def score(split: Split) -> Scores | None:
-        rows = data.questions(split)
-        return _score([_answer(router, example) for example in rows]) if rows else None
+    def answer(split: Split) -> list[_Answered]:
+        return [_answer(router, example) for example in data.questions(split)]
 
+    held_out, tested = answer("dev"), answer("test") if test else []
     return RouterReport(
         data_sha256=data.sha256,
         min_confidence=config.min_confidence,
         folds=fitting.FOLDS,
-        temperature=round(temperature, 4),
+        temperature=round(calibration.temperature, 4),
+        general_offset=round(calibration.general_offset, 4),
         cross_validated=_score(answered),
-        held_out=score("dev"),
-        test=score("test") if test else None,
+        held_out=_score(held_out) if held_out else None,
+        test=_score(tested) if tested else None,
         follow_ups=_score_follow_ups(folded, seed=config.seed),
-        f1_by_class=_f1([(a.example.sector, a.likeliest) for a in answered]),
-        accuracy_by_style=_accuracy_by_style(answered),
-        questions_by_style=dict(sorted(Counter(a.example.style for a in answered).items())),
-        confused=_confused(answered),
+        mistakes=_mistakes(tested or held_out),
         latency_p50_us=round(float(np.percentile(latencies, 50)), 1),
         latency_p99_us=round(float(np.percentile(latencies, 99)), 1),
     )
 
 
 def _routers(
-    train: Sequence[RoutingExample], terms: Sequence[RoutingExample], config: RoutingConfig
-) -> tuple[list[tuple[SectorRouter, list[RoutingExample]]], SectorRouter, float]:
+    train: Sequence[RoutingExample],
+    dev: Sequence[RoutingExample],
+    terms: Sequence[RoutingExample],
+    config: RoutingConfig,
+) -> tuple[list[tuple[SectorRouter, list[RoutingExample]]], SectorRouter, fitting.Calibration]:
     """A router for each fold with the examples held back from it, and the router of all examples.
 
-    A fold's temperature is found on the other folds' held back scores, so its own examples have no part in it.
+    A fold's calibration is found on the other folds' held back scores, so its own examples have no part in it.
     """
-    table = FeatureTable.of(train, terms=terms, spec=feature_spec(config))
+    table = FeatureTable.of(train, terms=terms, held_out=dev, spec=feature_spec(config))
     labels = table.labels[table.questions]
     scores = np.zeros((len(train), len(CLASSES)))
     parts = []
@@ -159,15 +189,16 @@ def _routers(
         scores[held] = fitted.scores(held)
         parts.append((fitted, rows, held))
 
-    def router(fitted: fitting.Fitted, temperature: float) -> SectorRouter:
-        return SectorRouter(fitted.model(temperature=temperature, provenance={}), config=config)
+    def router(fitted: fitting.Fitted, calibration: fitting.Calibration) -> SectorRouter:
+        return SectorRouter(fitted.model(calibration, provenance={}), config=config)
 
     folded = [
-        (router(fitted, fitting.best_temperature(scores[rows], labels[rows])), [train[row] for row in held])
+        (router(fitted, fitting.calibration(scores[rows], labels[rows])), [train[row] for row in held])
         for fitted, rows, held in parts
     ]
-    temperature = fitting.best_temperature(scores, labels)
-    return folded, router(fitting.fit(table, table.questions), temperature), temperature
+    fitted = fitting.fit(table, table.questions)
+    calibration = fitting.calibrated(table, fitted, train=train, dev=dev, seed=config.seed)
+    return folded, router(fitted, calibration), calibration
 
 
 def _answer(router: SectorRouter, example: RoutingExample) -> _Answered:
@@ -179,6 +210,7 @@ def _score(answered: Sequence[_Answered]) -> Scores:
     answers = [(a.example.sector, a.choice.sector) for a in answered]
     unknown = [answer for truth, answer in answers if truth == GENERAL]
     refused = [truth for truth, answer in answers if answer == GENERAL]
+    sure = [a for a in answered if a.certainty >= SURE]
     return Scores(
         questions=len(answered),
         classes=len({a.example.sector for a in answered}),
@@ -193,6 +225,27 @@ def _score(answered: Sequence[_Answered]) -> Scores:
         calibration_error=_calibration_error(
             [a.choice.confidence for a in answered], [truth == answer for truth, answer in answers]
         ),
+        sure_share=round(len(sure) / len(answered), 4),
+        sure_accuracy=_share(a.likeliest == a.example.sector for a in sure) if sure else None,
+        f1_by_class=_f1(guesses),
+        accuracy_by_style=_accuracy_by_style(answered),
+        questions_by_style=dict(sorted(Counter(a.example.style for a in answered).items())),
+        confusion=tuple((*pair, count) for pair, count in sorted(Counter(guesses).items())),
+    )
+
+
+def _mistakes(answered: Sequence[_Answered]) -> tuple[Mistake, ...]:
+    return tuple(
+        Mistake(
+            id=a.example.id,
+            style=a.example.style,
+            text=a.example.text,
+            sector=a.example.sector,
+            found=a.likeliest,
+            confidence=round(a.certainty, 3),
+        )
+        for a in answered
+        if a.likeliest != a.example.sector
     )
 
 
@@ -245,11 +298,6 @@ def _accuracy_by_style(answered: Sequence[_Answered]) -> dict[str, float]:
     return {style: _share(hits) for style, hits in sorted(by_style.items())}
 
 
-def _confused(answered: Sequence[_Answered]) -> tuple[tuple[str, str, int], ...]:
-    pairs = Counter((a.example.sector, a.likeliest) for a in answered if a.likeliest != a.example.sector)
-    return tuple((truth, guess, count) for (truth, guess), count in pairs.most_common(_CONFUSIONS))
-
-
 def _calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
     """Mean distance of confidence from the share that was right, weighted by the bins' sizes (Guo et al., 2017)."""
     confidence, hit = np.array(confidences), np.array(right, dtype=float)
@@ -258,16 +306,17 @@ def _calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> f
     return round(float(np.sum(gaps)), 4)
 
 
-def _latencies_us(router: SectorRouter, examples: Sequence[RoutingExample]) -> list[float]:
-    """Of single calls, after one round to warm up."""
-    texts = [example.text for example in examples[:: max(1, len(examples) // _LATENCY_CALLS)]]
+def _latencies_us(
+    router: SectorRouter, *, before: Sequence[RoutingExample], measured: Sequence[RoutingExample]
+) -> list[float]:
+    """CPU time of single calls on questions that come for the first time, after others have."""
+    for example in before[:: max(1, len(before) // _LATENCY_CALLS)]:
+        router.choose(example.text)
     taken: list[float] = []
-    for measured in (False, True):
-        for text in texts:
-            start = time.perf_counter_ns()
-            router.choose(text)
-            if measured:
-                taken.append((time.perf_counter_ns() - start) / 1000)
+    for example in measured:
+        start = time.thread_time_ns()
+        router.choose(example.text)
+        taken.append((time.thread_time_ns() - start) / 1000)
     return taken
 
 

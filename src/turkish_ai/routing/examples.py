@@ -1,10 +1,11 @@
 """The questions that the router learns from and is measured on, read from the repository and checked.
 
-Called by `training` and `evaluation`. Two kinds of file: `data/routing/<sector>.jsonl` with bare questions (all for
-training) and `data/sectors/<sector>.jsonl` with conversations, split into train, dev and test by family; but not
-`data/sectors/general.jsonl`, whose questions are also about sectors that have no adapter yet. Besides
-questions there are terms, the names of what a sector is about: those that the configuration describes it with, and
-those of `data/routing/terms.json` (sector to list of terms), if it is there. They are always learnt and never
+Called by `training` and `evaluation`. Three kinds of file: `data/routing/<sector>.jsonl` with bare questions (for
+training, unless a line's `split` says otherwise); `data/sectors/<sector>.jsonl` with conversations, split by family;
+and `data/sectors/phrasings/<sector>.jsonl` with further wordings of what the train split asks. Not among them are the
+files of `general`, whose questions are also about sectors that have no adapter yet. Besides questions there are terms,
+the names of what a sector is about: those that the configuration describes it with, and those of
+`data/routing/terms.json` (sector to list of terms), if it is there. They are always learnt and never
 measured. Knows nothing of features or models. A line that cannot be used is never skipped: it stops the reading.
 """
 
@@ -18,8 +19,9 @@ from typing import Any, Literal, cast
 
 from turkish_ai.errors import DataError
 from turkish_ai.messages import GENERAL
-from turkish_ai.routing.turkish import fold
+from turkish_ai.sector_data import PHRASINGS
 from turkish_ai.settings import SECTOR_IDS, Sector, is_sector_or_general
+from turkish_ai.turkish import fold
 
 Split = Literal["train", "dev", "test"]
 CLASSES = (*SECTOR_IDS, GENERAL)
@@ -70,7 +72,8 @@ def data_files(*, routing_dir: Path, sector_dir: Path) -> tuple[Path, ...]:
             remedy_tr="model_config.json dosyasında routing.data değerini düzeltin.",
         )
     conversations = sorted(file for file in sector_dir.glob("*.jsonl") if file.stem != GENERAL)
-    lines = (*sorted(routing_dir.glob("*.jsonl")), *conversations)
+    phrasings = [file for file in sorted((sector_dir / PHRASINGS).glob("*.jsonl")) if file.stem != GENERAL]
+    lines = (*sorted(routing_dir.glob("*.jsonl")), *conversations, *phrasings)
     terms = routing_dir / TERMS_FILE
     return (*lines, terms) if terms.exists() else lines
 
@@ -138,19 +141,21 @@ def _term(sector: str, text: str) -> RoutingExample:
 
 
 class _Seen:
-    """Ids and folded texts of the lines so far, with the place where each stood first."""
+    """Ids, with their families, and folded texts of the lines so far, with the place where each stood first."""
 
     def __init__(self) -> None:
         self.ids: dict[str, str] = {}
+        self.families: dict[str, str] = {}
         self.texts: dict[str, tuple[str, str]] = {}  # folded text -> sector, place
 
 
 def _read_file(file: Path, seen: _Seen, *, bare: bool) -> Iterator[RoutingExample]:
+    is_phrasing = file.parent.name == PHRASINGS
     for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
         if not line.strip():
             continue
         place = f"{file}:{number}"
-        example = _parse(line, place, bare=bare)
+        example = _parse_phrasing(line, place, seen) if is_phrasing else _parse(line, place, bare=bare)
         if example.sector != file.stem:
             raise DataError(f"{place}: sector is {example.sector!r} in the file of {file.stem!r}.")
         _refuse_duplicate(example, place, seen)
@@ -162,12 +167,18 @@ def _parse(line: bytes, place: str, *, bare: bool) -> RoutingExample:
     sector = _text(row, "sector", place)
     _refuse_unknown(sector, place)
     example_id, style = _text(row, "id", place), _text(row, "style", place)
-    if bare:
-        text = _text(row, "text", place)
-        return RoutingExample(id=example_id, sector=sector, style=style, text=text, family=example_id, split="train")
-    split = _text(row, "split", place)
+    split = _text({"split": "train"} | row if bare else row, "split", place)
     if split not in _SPLITS:
         raise DataError(f"{place}: split is {split!r}; allowed are {', '.join(_SPLITS)}.")
+    if bare:
+        return RoutingExample(
+            id=example_id,
+            sector=sector,
+            style=style,
+            text=_text(row, "text", place),
+            family=example_id,
+            split=cast(Split, split),
+        )
     first, *later = _user_turns(row, place)
     return RoutingExample(
         id=example_id,
@@ -177,6 +188,23 @@ def _parse(line: bytes, place: str, *, bare: bool) -> RoutingExample:
         family=f"{sector}/{_text(row, 'family', place)}",
         split=cast(Split, split),
         follow_ups=tuple(later),
+    )
+
+
+def _parse_phrasing(line: bytes, place: str, seen: _Seen) -> RoutingExample:
+    row = _object(line, place)
+    sector = _text(row, "sector", place)
+    _refuse_unknown(sector, place)
+    answer_of = _text(row, "answer_of", place)
+    if answer_of not in seen.families:
+        raise DataError(f"{place}: answer_of is {answer_of!r}, which is no example.")
+    return RoutingExample(
+        id=_text(row, "id", place),
+        sector=sector,
+        style=_text(row, "style", place),
+        text=_text(row, "text", place),
+        family=seen.families[answer_of],
+        split="train",
     )
 
 
@@ -230,6 +258,7 @@ def _refuse_duplicate(example: RoutingExample, place: str, seen: _Seen) -> None:
     if first := seen.ids.get(example.id):
         raise DataError(f"{place}: id {example.id!r} is that of {first} too.")
     seen.ids[example.id] = place
+    seen.families[example.id] = example.family
     folded = fold(example.text)
     if not folded:  # punctuation or emoji alone: nothing that could contradict
         return

@@ -9,7 +9,7 @@ later ones speak, a clear change of subject wins, and an unclear turn stays wher
 import numpy as np
 from numpy.typing import NDArray
 
-from turkish_ai.routing.turkish import fold
+from turkish_ai.turkish import fold
 
 TURNS = 4
 """Earlier turns that are read, the newest; what lay before has faded, and each costs as much as the new text."""

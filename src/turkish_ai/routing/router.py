@@ -4,10 +4,11 @@ Built by `app` from a model that `training.ensure_router` made; called by `assis
 knows nothing of scikit-learn, of files, or of which sectors have an adapter.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +17,23 @@ from turkish_ai.messages import GENERAL, SectorChoice
 from turkish_ai.routing.features import features_by_word
 from turkish_ai.routing.history import TURNS, follow
 from turkish_ai.routing.model import RouterModel
-from turkish_ai.routing.turkish import fold
 from turkish_ai.settings import RoutingConfig
+from turkish_ai.turkish import fold
 
 EVIDENCE_WORDS = 5
-_UNKNOWN = -1
+_REMEMBERED_WORDS = 20_000  # about 10 MB
 _NOTHING_TO_READ = SectorChoice(sector=GENERAL, confidence=1.0)
 """For a text without a letter: it certainly names no sector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Reading:
-    """One text as the model sees it, with F different features."""
+    """One text as the model sees it, with F different features that the model knows."""
 
     folded: str
-    words: list[tuple[str, list[str]]]  # each word with its features
-    counts: dict[str, int]  # [F], of each feature
-    columns: NDArray[np.int64]  # [F], in the model; those it does not know weigh 0 and have any column
+    words: list[tuple[str, int]]  # each word with how many known features it has, repeated ones counted again
+    columns: NDArray[np.int64]  # [F], in the model
+    places: NDArray[np.int64]  # [all features of all words], where each stands in `columns`
     values: NDArray[np.float32]  # [F], of length 1
     probabilities: NDArray[np.float64]  # [classes], of this text by itself
 
@@ -45,6 +46,8 @@ class SectorRouter:
         self._config = config
         self._average = model.weights.mean(axis=1)  # [features]
         self._general = model.classes.index(GENERAL)
+        # Words come back: taking one apart costs ten times what remembering it does.
+        self._columns_of = lru_cache(maxsize=_REMEMBERED_WORDS)(self._look_up)
 
     @property
     def version(self) -> str:
@@ -101,23 +104,27 @@ class SectorRouter:
         folded = fold(self._cut(text))
         if not folded:
             return None
-        words = list(features_by_word(folded, self._model.spec))
-        counts = Counter(chain.from_iterable(features for _, features in words))
-        size = len(counts)
-        columns = np.fromiter(map(self._model.vocabulary.get, counts, repeat(_UNKNOWN)), dtype=np.int64, count=size)
-        damped = 1 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=size))
-        values = np.where(columns == _UNKNOWN, np.float32(0), self._model.feature_weights[columns] * damped)
+        words = folded.split()
+        found = [self._columns_of(word) for word in words]
+        columns, places, counts = np.unique(np.concatenate(found), return_inverse=True, return_counts=True)
+        values = self._model.feature_weights[columns] * (1 + np.log(counts.astype(np.float32)))
         length = float(np.sqrt(values @ values))
         if length > 0:
             values /= length
         return _Reading(
             folded=folded,
-            words=words,
-            counts=counts,
+            words=[(word, len(known)) for word, known in zip(words, found, strict=True)],
             columns=columns,
+            places=places,
             values=values,
             probabilities=self._softmax(values @ self._model.weights[columns] + self._model.bias),
         )
+
+    def _look_up(self, word: str) -> NDArray[np.int64]:
+        """The columns of a folded word's features, as often as each occurs; without those that the model lacks."""
+        known = self._model.vocabulary
+        features = chain.from_iterable(features for _, features in features_by_word(word, self._model.spec))
+        return np.array([known[feature] for feature in features if feature in known], dtype=np.int64)
 
     def _cut(self, text: str) -> str:
         """The question of a long text mostly stands at its begin or its end."""
@@ -140,8 +147,11 @@ class SectorRouter:
         """Words whose features raise the chosen class above the average class, strongest first."""
         columns = reading.columns
         lifts = reading.values * (self._model.weights[columns, chosen] - self._average[columns])  # [F]
-        by_feature = dict(zip(reading.counts, lifts.tolist(), strict=True))
-        by_word: Counter[str] = Counter()
-        for word, features in reading.words:
-            by_word[word] += sum(map(by_feature.__getitem__, features))
-        return tuple(word for word, lift in by_word.most_common(EVIDENCE_WORDS) if lift > 0)
+        of_all = lifts[reading.places]
+        by_word: defaultdict[str, float] = defaultdict(float)
+        start = 0
+        for word, size in reading.words:
+            by_word[word] += float(of_all[start : start + size].sum())
+            start += size
+        strongest = sorted(by_word, key=by_word.__getitem__, reverse=True)[:EVIDENCE_WORDS]
+        return tuple(word for word in strongest if by_word[word] > 0)

@@ -22,7 +22,7 @@ from turkish_ai.routing.model import RouterModel, from_bytes, to_bytes
 from turkish_ai.settings import RoutingConfig, Sector, Settings
 from turkish_ai.whole_file import write_whole
 
-_SOURCES = ("turkish.py", "features.py", "examples.py", "model.py", "fitting.py", "training.py")
+_SOURCES = ("../turkish.py", "features.py", "examples.py", "model.py", "fitting.py", "training.py")
 _LIBRARIES = ("scikit-learn", "scipy", "numpy")
 
 
@@ -55,7 +55,7 @@ def ensure_router(settings: Settings) -> Path:
 def train_router(
     *, routing_dir: Path, sector_dir: Path, config: RoutingConfig, sectors: Sequence[Sector]
 ) -> RouterModel:
-    """Fit on the train split and the terms, calibrate on cross-validated scores, measure on the dev split.
+    """Fit on the train split and the terms, calibrate and measure on the dev split.
 
     The same data, configuration and libraries give the same bytes. Rows of dev and test are never fitted, nor are a
     conversation's later turns, which say little without its first.
@@ -66,13 +66,11 @@ def train_router(
     data = read_examples(routing_dir=routing_dir, sector_dir=sector_dir, sectors=sectors)
     train, dev = data.questions("train"), data.questions("dev")
     table = FeatureTable.of(train, terms=data.terms, held_out=dev, spec=feature_spec(config))
-    scores = fitting.cross_validated(table, train, seed=config.seed)
     fitted = fitting.fit(table, table.questions)
-    labels = table.labels[table.questions]
-    right = scores.argmax(axis=1) == labels
-    dev_right = fitted.scores(table.held_out).argmax(axis=1) == table.labels[table.held_out]
+    calibration = fitting.calibrated(table, fitted, train=train, dev=dev, seed=config.seed)
+    dev_right = calibration.scores(fitted.scores(table.held_out)).argmax(axis=1) == table.labels[table.held_out]
     model = fitted.model(
-        temperature=fitting.best_temperature(scores, labels),
+        calibration,
         provenance={
             "data_sha256": data.sha256,
             "seed": config.seed,
@@ -81,8 +79,8 @@ def train_router(
             "rarity_power": fitting.RARITY_POWER,
             "emphasis": fitting.EMPHASIS,
             "balance": fitting.BALANCE,
+            "general_offset": calibration.general_offset,
             "scikit_learn": version("scikit-learn"),
-            "cross_validated_accuracy": round(float(right.mean()), 4),
             "dev_rows": len(dev),
             "dev_accuracy": round(float(dev_right.mean()), 4) if dev else None,
         },
@@ -114,5 +112,5 @@ def _key(data_sha256: str, config: RoutingConfig) -> str:
     versions = " ".join(version(library) for library in _LIBRARIES)
     found.update(f"{config.ngram_min} {config.ngram_max} {config.seed} {versions}".encode())
     for name in _SOURCES:
-        found.update(Path(__file__).with_name(name).read_bytes())
+        found.update((Path(__file__).parent / name).read_bytes())
     return found.hexdigest()[:32]

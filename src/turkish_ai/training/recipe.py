@@ -37,6 +37,8 @@ class Recipe:
     precision: str
     sampled_tokens: int
     grounded: bool
+    closed_book_ratio: float
+    questions_per_answer: int
     opening_tokens: int
     opening_weight: float
     early_stopping: bool
@@ -62,6 +64,8 @@ def make_recipe(config: LoraConfig, *, early_stopping: bool) -> Recipe:
         precision=config.precision,
         sampled_tokens=config.sampled_tokens,
         grounded=config.grounded,
+        closed_book_ratio=config.closed_book_ratio,
+        questions_per_answer=config.questions_per_answer,
         opening_tokens=config.opening_tokens,
         opening_weight=config.opening_weight,
         early_stopping=early_stopping,

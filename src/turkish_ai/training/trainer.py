@@ -10,7 +10,7 @@ last epoch is kept unless early stopping is asked for, and both curves are kept 
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -25,8 +25,7 @@ from torch import Tensor
 
 from turkish_ai.base_model import Words
 from turkish_ai.errors import DataError, SettingsError
-from turkish_ai.grounding.teaching import Teach, grounded
-from turkish_ai.messages import Message
+from turkish_ai.grounding.teaching import Conversation, Teach, grounded
 from turkish_ai.prompts import IGNORED_LABEL, PromptEncoder, TrainingExample
 from turkish_ai.sector_data import SPLITS, SectorDataset, SectorExample
 from turkish_ai.settings import LoraConfig
@@ -103,9 +102,16 @@ def train_adapter(
         BaseModelUnavailable, UnsupportedModel: the base model cannot be loaded, or its loss cannot be computed.
     """
     recipe = make_recipe(lora, early_stopping=early_stopping)
-    teach = grounded(dataset, no_answer=no_answer) if recipe.grounded else _as_it_is
-    train, dev = (_encode(dataset.split(split), encoder, teach) for split in ("train", "dev"))
-    seen = tokens_sha256(train, dev)
+    teach = (
+        grounded(dataset, no_answer=no_answer, closed_book_ratio=recipe.closed_book_ratio)
+        if recipe.grounded
+        else _as_it_is
+    )
+    train, dev = (
+        _encode(_with_few_questions(dataset.split(split), recipe.questions_per_answer), encoder, teach)
+        for split in ("train", "dev")
+    )
+    seen = tokens_sha256(list(train.values()), list(dev.values()))
     run_identity = identity(
         recipe,
         sector=sector,
@@ -120,15 +126,15 @@ def train_adapter(
         return finished
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = load_base_model(model_dir, device=device, dtype=_DTYPES[recipe.precision])
-    _check_lengths(dataset, (*train, *dev), limit_tokens=int(base.config.max_position_embeddings))
+    _check_lengths(sector, train | dev, limit_tokens=int(base.config.max_position_embeddings))
     training = _Training(
         sector=sector,
         identity=run_identity,
         recipe=recipe,
         causal_model=base,
         peft_model=add_lora(base, lora, seed=recipe.seed),
-        train=train,
-        dev=dev,
+        train=list(train.values()),
+        dev=list(dev.values()),
         device=device,
         work_dir=work_dir,
         progress=progress,
@@ -402,20 +408,40 @@ class _Training:
         self._seconds_before = found.seconds
 
 
-def _encode(examples: Sequence[SectorExample], encoder: PromptEncoder, teach: Teach) -> list[TrainingExample]:
-    return [encoder.encode_example(teach(example)) for example in examples]
+def _with_few_questions(examples: Sequence[SectorExample], limit: int) -> list[SectorExample]:
+    """At most `limit` examples of each answer, the first ones, begun one further from answer to answer.
+
+    What a question means is the bank's to know; the adapter learns to say what it is told, whichever words asked.
+    """
+    by_answer: dict[str, list[SectorExample]] = {}
+    for example in examples:
+        by_answer.setdefault(example.messages[-1].content, []).append(example)
+    chosen = {
+        asking[(number + place) % len(asking)].id
+        for number, asking in enumerate(by_answer.values())
+        for place in range(min(limit, len(asking)))
+    }
+    return [example for example in examples if example.id in chosen]
 
 
-def _as_it_is(example: SectorExample) -> tuple[Message, ...]:
-    return example.messages
+def _encode(examples: Sequence[SectorExample], encoder: PromptEncoder, teach: Teach) -> dict[str, TrainingExample]:
+    """What is learnt, by a name that begins with the example's id."""
+    return {
+        f"{example.id}{' (closed book)' if number else ''}": encoder.encode_example(conversation)
+        for example in examples
+        for number, conversation in enumerate(teach(example))
+    }
 
 
-def _check_lengths(dataset: SectorDataset, encoded: Sequence[TrainingExample], *, limit_tokens: int) -> None:
-    examples = (*dataset.split("train"), *dataset.split("dev"))
-    for example, tokens in zip(examples, encoded, strict=True):
+def _as_it_is(example: SectorExample) -> tuple[Conversation, ...]:
+    return (example.messages,)
+
+
+def _check_lengths(sector: str, encoded: Mapping[str, TrainingExample], *, limit_tokens: int) -> None:
+    for name, tokens in encoded.items():
         if len(tokens.token_ids) > limit_tokens:
             raise DataError(
-                f"{dataset.sector}: example {example.id!r} has {len(tokens.token_ids)} tokens; "
+                f"{sector}: example {name!r} has {len(tokens.token_ids)} tokens; "
                 f"the base model reads {limit_tokens} at most.",
                 remedy="Shorten it.",
             )

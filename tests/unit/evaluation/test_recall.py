@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from turkish_ai.errors import DataError, GenerationFailed
-from turkish_ai.evaluation import RecallQuestion, RecallReport, evaluate_recall, read_recall_questions
+from turkish_ai.evaluation import RecallQuestion, RecallReport, Reply, evaluate_recall, read_recall_questions
 from turkish_ai.evaluation.recall import UNTAUGHT
 from turkish_ai.messages import GENERAL
 from turkish_ai.sector_data import SectorDataset, read_sector_dataset
@@ -56,8 +56,8 @@ def question(family: str, number: int = 1) -> RecallQuestion:
 
 
 def judged(dataset: SectorDataset, family: str, answer: str) -> RecallReport:
-    async def ask(_: RecallQuestion) -> str:
-        return answer
+    async def ask(_: RecallQuestion) -> Reply:
+        return Reply(text=answer, finished=True)
 
     return asyncio.run(
         evaluate_recall(
@@ -111,13 +111,13 @@ def test_the_report_holds_every_answer_and_the_shares(dataset: SectorDataset) ->
 async def test_no_more_questions_run_at_once_than_asked_for_and_all_are_counted(dataset: SectorDataset) -> None:
     running, most, done = 0, 0, 0
 
-    async def ask(_: RecallQuestion) -> str:
+    async def ask(_: RecallQuestion) -> Reply:
         nonlocal running, most
         running += 1
         most = max(most, running)
         await asyncio.sleep(0)
         running -= 1
-        return CARD
+        return Reply(text=CARD, finished=True)
 
     def answered() -> None:
         nonlocal done
@@ -140,7 +140,7 @@ async def test_no_more_questions_run_at_once_than_asked_for_and_all_are_counted(
 async def test_an_engine_that_fails_ends_the_evaluation_instead_of_counting_as_an_answer(
     dataset: SectorDataset,
 ) -> None:
-    async def ask(_: RecallQuestion) -> str:
+    async def ask(_: RecallQuestion) -> Reply:
         raise GenerationFailed("broken")
 
     with pytest.raises(GenerationFailed, match="broken"):

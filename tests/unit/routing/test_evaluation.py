@@ -14,9 +14,11 @@ def report(trained: tuple[Settings, Path]) -> RouterReport:
 
 
 def test_every_class_and_every_style_is_measured(report: RouterReport) -> None:
-    assert set(report.f1_by_class) == set(CLASSES)
-    assert set(report.accuracy_by_style) == set(report.questions_by_style) == {"plain", "colloquial"}
-    assert sum(report.questions_by_style.values()) == report.cross_validated.questions
+    scores = report.cross_validated
+    assert set(scores.f1_by_class) == set(CLASSES)
+    assert set(scores.accuracy_by_style) == set(scores.questions_by_style) == {"plain", "colloquial"}
+    assert sum(scores.questions_by_style.values()) == scores.questions
+    assert sum(count for *_, count in scores.confusion) == scores.questions
 
 
 def test_all_shares_are_shares(report: RouterReport) -> None:
@@ -30,8 +32,12 @@ def test_all_shares_are_shares(report: RouterReport) -> None:
         "unknown_precision",
         "wrong_sector",
         "calibration_error",
+        "sure_share",
+        "sure_accuracy",
     ):
         assert 0 <= getattr(scores, name) <= 1, name
+    right = sum(count for truth, guess, count in scores.confusion if truth == guess)
+    assert round(right / scores.questions, 4) == scores.accuracy
 
 
 def test_questions_with_plain_words_are_mostly_found(report: RouterReport) -> None:
@@ -67,8 +73,17 @@ def test_later_turns_are_measured_with_and_without_history(report: RouterReport)
 
 
 def test_confused_pairs_are_never_right_answers_and_come_most_frequent_first(report: RouterReport) -> None:
-    assert all(truth != guess for truth, guess, _ in report.confused)
-    assert [count for *_, count in report.confused] == sorted((c for *_, c in report.confused), reverse=True)
+    confused = report.cross_validated.confused
+    assert confused
+    assert all(truth != guess for truth, guess, _ in confused)
+    assert [count for *_, count in confused] == sorted((count for *_, count in confused), reverse=True)
+
+
+def test_mistakes_are_those_of_the_questions_that_were_held_out(report: RouterReport) -> None:
+    assert report.held_out is not None
+    wrong = sum(count for truth, guess, count in report.held_out.confusion if truth != guess)
+    assert len(report.mistakes) == wrong
+    assert all(mistake.sector != mistake.found for mistake in report.mistakes)
 
 
 def test_the_time_of_a_choice_is_told(report: RouterReport) -> None:
@@ -78,4 +93,4 @@ def test_the_time_of_a_choice_is_told(report: RouterReport) -> None:
 def test_the_report_is_json(report: RouterReport) -> None:
     found = json.loads(report.to_json())
     assert found["cross_validated"]["questions"] == report.cross_validated.questions
-    assert found["confused"] == [list(pair) for pair in report.confused]
+    assert found["cross_validated"]["confusion"] == [list(pair) for pair in report.cross_validated.confusion]

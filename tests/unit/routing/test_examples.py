@@ -126,3 +126,33 @@ def test_any_change_of_the_data_changes_their_hash(repository: TinyRepository) -
     assert read(repository).sha256 == before
     repository.append(repository.routing / "legal.jsonl", row())
     assert read(repository).sha256 != before
+
+
+def test_a_bare_question_is_for_training_unless_its_line_says_otherwise(repository: TinyRepository) -> None:
+    kept, held = bare("legal", ["dava dilekçesi nasıl yazılır", "avukat tutmak zorunda mıyım"])
+    repository.write(repository.routing / "legal.jsonl", [kept, held | {"split": "test"}])
+    data = read(repository)
+    assert [example.text for example in data.questions("test") if example.sector == "legal"] == [held["text"]]
+    assert kept["text"] in [example.text for example in data.questions("train")]
+
+
+def test_further_phrasings_are_learnt_as_questions_of_the_family_they_ask_for(repository: TinyRepository) -> None:
+    sector, example = next(
+        (example.sector, example)
+        for example in read(repository).examples
+        if example.split == "train" and example.family != example.id
+    )
+    row = {
+        "id": "p-1",
+        "sector": sector,
+        "answer_of": example.id,
+        "style": "plain",
+        "text": "başka sözcüklerle sorulan",
+    }
+    (repository.sectors / "phrasings").mkdir()
+    repository.write(repository.sectors / "phrasings" / f"{sector}.jsonl", [row])
+    (found,) = [question for question in read(repository).questions("train") if question.id == "p-1"]
+    assert (found.sector, found.family) == (sector, example.family)
+    repository.write(repository.sectors / "phrasings" / f"{sector}.jsonl", [row | {"answer_of": "nobody"}])
+    with pytest.raises(DataError, match=r"phrasings/.*:1: answer_of is 'nobody'"):
+        read(repository)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from turkish_ai.routing.history import follow
-from turkish_ai.routing.turkish import fold
+from turkish_ai.turkish import fold
 
 BANK, HEALTH, GENERAL = 0, 1, 2
 SURE_OF_BANK = np.array([0.9, 0.05, 0.05])

@@ -71,6 +71,8 @@ def recipe(**changes: Any) -> LoraConfig:
         "precision": "fp32",
         "sampled_tokens": 64,
         "grounded": True,
+        "closed_book_ratio": 0.5,
+        "questions_per_answer": 2,
         "opening_tokens": 2,
         "opening_weight": 4.0,
         "seed": 5,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turkish_ai.routing.turkish import fold, lower_tr
+from turkish_ai.turkish import fold, lower_tr
 
 TURKISH_LETTERS = "abcçdefgğhıijklmnoöprsştuüvyzâîû"
 turkish_text = st.text(alphabet=TURKISH_LETTERS + " ,.?!'-0123456789", max_size=80)

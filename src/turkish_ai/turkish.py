@@ -1,7 +1,7 @@
 """Turkish letters: the one place that knows their upper and lower case, and the folding that makes typings equal.
 
-`lower_tr` is for every room that lower-cases text; `fold` is what the router reads. Knows nothing of sectors, models
-or files.
+`lower_tr` is for every room that lower-cases text; `fold` is what the router and the question banks read. Knows
+nothing of sectors, models or files.
 """
 
 import re
