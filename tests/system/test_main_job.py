@@ -80,16 +80,38 @@ def test_a_stream_brings_the_same_answer_piece_by_piece(client: openai.OpenAI) -
     assert usage == whole.usage
 
 
-def test_a_sector_without_an_adapter_is_a_clear_error_and_auto_says_that_it_falls_back(client: openai.OpenAI) -> None:
-    question = [{"role": "user", "content": "Tapu devri için hangi belgeler gerekli, evimi satıyorum"}]
-    with pytest.raises(openai.NotFoundError) as refused:
-        client.chat.completions.create(model="real_estate", messages=question, max_tokens=5)  # type: ignore[call-overload]
-    assert refused.value.code == "adapter_not_found"
-    answer = client.chat.completions.create(model="auto", messages=question, max_tokens=80)  # type: ignore[call-overload]
-    about = answer.model_extra["turkish_ai"]
-    assert about["sector"] == about["adapter"] == "general"
-    assert about["fallback"]["sector"] == "real_estate"
-    assert "tapu müdürlüğü" in answer.choices[0].message.content
+EVERY_SECTOR = [
+    ("education", "Üniversitede yatay geçiş için ne gerekiyor?"),
+    ("media_publishing", "Kitabım için ISBN numarasını nereden alırım?"),
+    ("legal", "İşten çıkarıldım, işe iade davası açabilir miyim?"),
+    ("public_administration", "Pasaportumun süresi doldu, nasıl yenilerim?"),
+    ("manufacturing", "Üretim hattında fire oranını nasıl düşürürüz?"),
+    ("asset_tracking", "Zimmet tutanağında neler yazmalı?"),
+    ("insurance", "Kasko ile trafik sigortası arasındaki fark nedir?"),
+    ("tourism_hospitality", "Otel rezervasyonumu iptal edersem paramı geri alabilir miyim?"),
+    ("energy", "Elektrik faturam neden bu kadar yüksek geldi?"),
+    ("energy_distribution", "Mahallede elektrik kesildi, nereye bildireyim?"),
+    ("agriculture", "ÇKS kaydını nasıl yaptırırım?"),
+    ("transportation", "Uçağım rötar yaptı, haklarım neler?"),
+    ("construction", "Yapı ruhsatı nasıl alınır?"),
+    ("real_estate", "Tapu devri için hangi belgeler gerekli?"),
+    ("telecommunications", "Numaramı başka operatöre nasıl taşırım?"),
+    ("software_technology", "Git'te yanlış commit'i nasıl geri alırım?"),
+    ("consulting_services", "ISO 9001 belgesi almak için danışman şart mı?"),
+    ("research_development", "Patent başvurusu nasıl yapılır?"),
+    ("environmental_services", "Atık pilleri nereye atmalıyım?"),
+]
+
+
+@pytest.mark.parametrize(("sector", "text"), EVERY_SECTOR)
+def test_every_sector_answers_from_what_it_was_taught(client: openai.OpenAI, sector: str, text: str) -> None:
+    answer = client.chat.completions.create(model="auto", messages=[{"role": "user", "content": text}], max_tokens=16)
+    about = answer.model_extra["turkish_ai"]  # type: ignore[index]
+    assert about["sector"] == about["adapter"] == sector
+    assert about["fallback"] is None
+    assert about["reference"] is not None
+    said = answer.choices[0].message.content or ""
+    assert any(taught.startswith(said.strip()) for taught in _answers_of(sector)), said
 
 
 @pytest.mark.parametrize("text", ["Merhaba", "naber", "Sen kimsin?", "Bugün hava nasıl olacak?"])

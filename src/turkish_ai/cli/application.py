@@ -8,7 +8,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from turkish_ai.cli import adapters, chat, classify, config, doctor, evaluate, router, serve, setup, texts, train
+from turkish_ai.cli import (
+    adapters,
+    chat,
+    classify,
+    config,
+    doctor,
+    evaluate,
+    report,
+    router,
+    serve,
+    setup,
+    texts,
+    train,
+)
 from turkish_ai.cli.terminal import Terminal
 from turkish_ai.cli.wording import group_class
 
@@ -45,6 +58,6 @@ def build_app(terminal: Terminal) -> typer.Typer:
             terminal.result(context.get_help())
             raise typer.Exit
 
-    for group in (chat, classify, serve, train, evaluate, adapters, router, setup, doctor, config):
+    for group in (chat, classify, serve, train, evaluate, report, adapters, router, setup, doctor, config):
         group.register(app, terminal)
     return app

@@ -6,6 +6,7 @@ Chooses the sectors, lends the engine and shows the counts; how an answer is jud
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,9 @@ from turkish_ai.errors import DataError
 
 if TYPE_CHECKING:
     from turkish_ai.evaluation import RecallQuestion, RecallReport
+    from turkish_ai.evaluation.recall import Ask
+    from turkish_ai.grounding import QuestionBanks
+    from turkish_ai.sector_data import SectorDataset
     from turkish_ai.settings import Settings
 
 _MAX_TOKENS = 256
@@ -41,6 +45,7 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             typer.Argument(metavar=say(texts.SECTOR_NAME), help=say(texts.EVALUATE_SECTORS_HELP), show_default=False),
         ] = None,
         out: Annotated[Path | None, typer.Option(help=say(texts.EVALUATE_OUT_HELP), dir_okay=False)] = None,
+        lookup: Annotated[bool, typer.Option("--lookup", help=say(texts.EVALUATE_LOOKUP_HELP))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=say(texts.JSON_HELP))] = False,
     ) -> None:
         from turkish_ai import logs
@@ -52,7 +57,8 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             if name not in known:
                 context.fail(say(texts.TRAIN_UNKNOWN, sector=name, known=", ".join(known)))
         logs.configure(level="warning", fmt=settings.log_format)
-        report = asyncio.run(_evaluate(settings, list(dict.fromkeys(sector or _with_questions(settings))), terminal))
+        asked = list(dict.fromkeys(sector or with_questions(settings)))
+        report = (measure_lookup if lookup else measure_answers)(settings, asked, terminal)
         if out is not None:
             out.write_text(report.to_json(), encoding="utf-8")
         if as_json:
@@ -61,7 +67,7 @@ def register(app: typer.Typer, terminal: Terminal) -> None:
             _show(report, terminal)
 
 
-def _with_questions(settings: "Settings") -> list[str]:
+def with_questions(settings: "Settings") -> list[str]:
     return [
         sector
         for sector, folder in settings.config.adapter_folders.items()
@@ -69,18 +75,87 @@ def _with_questions(settings: "Settings") -> list[str]:
     ]
 
 
-async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Terminal) -> "RecallReport":
-    if not sectors:
-        raise DataError(terminal.say(texts.EVALUATE_NOTHING, folder=settings.recall_data_dir))
+def measure_answers(
+    settings: "Settings", sectors: Sequence[str], terminal: Terminal, *, base_every: int = 0
+) -> "RecallReport":
+    """Put the sectors' held-out questions to their adapters; or, with `base_every`, every so manieth to the base model.
+
+    Raises DataError where there is nothing to ask, and whatever starting the engine raises.
+    """
+    return asyncio.run(_evaluate(settings, sectors, terminal, base_every=base_every))
+
+
+def measure_lookup(settings: "Settings", sectors: Sequence[str], terminal: Terminal) -> "RecallReport":
+    """What the adapters would be told: the question banks alone, in seconds. The adapters' version is `lookup`.
+
+    Raises DataError where there is nothing to ask.
+    """
+    from turkish_ai.evaluation import Reply
+    from turkish_ai.grounding import question_banks
+
+    banks = question_banks(settings)
+
+    async def ask(question: "RecallQuestion") -> Reply:
+        return Reply(text=_told(settings, banks, question), finished=True)
+
+    return asyncio.run(
+        _judge(
+            settings, _read(settings, sectors, terminal), terminal, versions=dict.fromkeys(sectors, "lookup"), ask=ask
+        )
+    )
+
+
+async def _evaluate(
+    settings: "Settings", sectors: Sequence[str], terminal: Terminal, *, base_every: int
+) -> "RecallReport":
     from turkish_ai.app import build_engine
     from turkish_ai.base_model import progress_for
     from turkish_ai.engines.adapters import AdapterCatalog
-    from turkish_ai.evaluation import Reply, evaluate_recall, read_recall_questions
+    from turkish_ai.evaluation import Reply
     from turkish_ai.grounding import as_message, question_banks
-    from turkish_ai.messages import GENERAL, GenerationRequest, Message, Sampling
+    from turkish_ai.messages import GenerationRequest, Message, Sampling
     from turkish_ai.metrics import Metrics
-    from turkish_ai.sector_data import read_sector_dataset
     from turkish_ai.settings import SECTOR_IDS
+
+    asked = _read(settings, sectors, terminal, every=base_every or 1)
+    catalog = AdapterCatalog(settings.adapters_dir, settings.config.adapter_folders)
+    adapters = {name: None if base_every else catalog.find(name) for name in sectors}
+    progress = progress_for(sys.stderr, language=terminal.say.language)
+    engine = build_engine(settings, metrics=Metrics(sectors=SECTOR_IDS), progress=progress)
+    banks = question_banks(settings)
+
+    async def ask(question: "RecallQuestion") -> Reply:
+        adapter = adapters[question.sector]
+        is_told = adapter is not None and adapter.grounded
+        told = (as_message(_told(settings, banks, question)),) if is_told else ()
+        request = GenerationRequest(
+            request_id=question.id,
+            messages=(*told, Message(role="user", content=question.text)),
+            sampling=Sampling(max_tokens=_MAX_TOKENS),
+            adapter=adapter,
+        )
+        deltas = [delta async for delta in engine.generate(request)]
+        return Reply(text="".join(delta.text for delta in deltas), finished=deltas[-1].finish_reason == "stop")
+
+    versions = {name: ref.version if ref is not None else "base" for name, ref in adapters.items()}
+    await engine.start()
+    try:
+        return await _judge(settings, asked, terminal, versions=versions, ask=ask)
+    finally:
+        await engine.stop(drain_s=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    datasets: "Sequence[SectorDataset]"
+    questions: "Sequence[RecallQuestion]"
+
+
+def _read(settings: "Settings", sectors: Sequence[str], terminal: Terminal, *, every: int = 1) -> _Asked:
+    if not sectors:
+        raise DataError(terminal.say(texts.EVALUATE_NOTHING, folder=settings.recall_data_dir))
+    from turkish_ai.evaluation import read_recall_questions
+    from turkish_ai.sector_data import read_sector_dataset
 
     datasets = [read_sector_dataset(settings.sector_data_dir / f"{name}.jsonl", sector=name) for name in sectors]
     questions = [
@@ -88,45 +163,35 @@ async def _evaluate(settings: "Settings", sectors: Sequence[str], terminal: Term
         for dataset in datasets
         for question in read_recall_questions(settings.recall_data_dir / f"{dataset.sector}.jsonl", dataset=dataset)
     ]
-    catalog = AdapterCatalog(settings.adapters_dir, settings.config.adapter_folders)
-    adapters = {name: catalog.find(name) for name in sectors}
-    progress = progress_for(sys.stderr, language=terminal.say.language)
-    engine = build_engine(settings, metrics=Metrics(sectors=SECTOR_IDS), progress=progress)
+    return _Asked(datasets=datasets, questions=questions[::every])
 
-    banks = question_banks(settings)
 
-    async def ask(question: "RecallQuestion") -> Reply:
-        reference = banks.find(question.sector, question.text) if adapters[question.sector].grounded else None
-        told: tuple[Message, ...] = ()
-        if adapters[question.sector].grounded:
-            sector = settings.config.sector(question.sector)
-            assert sector is not None
-            told = (as_message(reference.answer if reference is not None else sector.no_answer_tr),)
-        request = GenerationRequest(
-            request_id=question.id,
-            messages=(*told, Message(role="user", content=question.text)),
-            sampling=Sampling(max_tokens=_MAX_TOKENS),
-            adapter=adapters[question.sector],
+def _told(settings: "Settings", banks: "QuestionBanks", question: "RecallQuestion") -> str:
+    """What a grounded adapter answers from."""
+    reference = banks.find(question.sector, question.text)
+    sector = settings.config.sector(question.sector)
+    assert sector is not None  # the questions were read for configured sectors
+    return reference.answer if reference is not None else sector.no_answer_tr
+
+
+async def _judge(
+    settings: "Settings", asked: _Asked, terminal: Terminal, *, versions: dict[str, str], ask: "Ask"
+) -> "RecallReport":
+    from turkish_ai.evaluation import evaluate_recall
+    from turkish_ai.messages import GENERAL
+
+    with _Counted(len(asked.questions), terminal) as counted:
+        return await evaluate_recall(
+            asked.questions,
+            datasets=asked.datasets,
+            adapter_versions=versions,
+            admissions={entry.id: entry.no_answer_tr for entry in settings.config.sectors}
+            | {GENERAL: settings.config.general.no_answer_tr},
+            base_model=settings.base_model_name,
+            ask=ask,
+            at_once=settings.config.inference.embedded.max_batch,
+            answered=counted.advance,
         )
-        deltas = [delta async for delta in engine.generate(request)]
-        return Reply(text="".join(delta.text for delta in deltas), finished=deltas[-1].finish_reason == "stop")
-
-    await engine.start()
-    try:
-        with _Counted(len(questions), terminal) as counted:
-            return await evaluate_recall(
-                questions,
-                datasets=datasets,
-                adapter_versions={name: ref.version for name, ref in adapters.items()},
-                admissions={entry.id: entry.no_answer_tr for entry in settings.config.sectors}
-                | {GENERAL: settings.config.general.no_answer_tr},
-                base_model=engine.model_id,
-                ask=ask,
-                at_once=settings.config.inference.embedded.max_batch,
-                answered=counted.advance,
-            )
-    finally:
-        await engine.stop(drain_s=0)
 
 
 class _Counted:

@@ -75,10 +75,15 @@ def _show(report: "RouterReport", terminal: Terminal) -> None:
     show_scores(
         say(texts.ROUTER_CROSS_VALIDATED, questions=cross.questions, classes=cross.classes, folds=report.folds), cross
     )
-    for text, scores in ((texts.ROUTER_HELD_OUT, report.held_out), (texts.ROUTER_TESTED, report.test)):
+    for text, scores in (
+        (texts.ROUTER_HELD_OUT, report.held_out),
+        (texts.ROUTER_HELD_OUT_BARE, report.held_out_bare),
+        (texts.ROUTER_TESTED, report.test),
+        (texts.ROUTER_TESTED_BARE, report.test_bare),
+    ):
         if scores is not None:
             show_scores(say(text, questions=scores.questions, classes=scores.classes), scores)
-    shown = report.test or report.held_out or cross
+    shown = report.test_bare or report.held_out_bare or report.held_out or cross
     terminal.result(say(texts.ROUTER_BY_STYLE))
     for style, accuracy in shown.accuracy_by_style.items():
         name = say(texts.ROUTER_STYLES[style]) if style in texts.ROUTER_STYLES else style

@@ -404,6 +404,10 @@ EVALUATE_SECTORS_HELP = Text(
     en="The sectors; left out: all that have an adapter and questions.",
 )
 EVALUATE_OUT_HELP = Text(tr="Bütün yanıtları da içeren JSON raporu.", en="A JSON report with every answer in it.")
+EVALUATE_LOOKUP_HELP = Text(
+    tr="Yalnızca soru bankalarını ölç: adaptörlere ne söyleneceği. Birkaç saniye sürer.",
+    en="Measure the question banks alone: what the adapters would be told. Takes seconds.",
+)
 EVALUATE_ASKING = Text(tr="{questions} soru soruluyor …", en="Asking {questions} questions …")
 EVALUATE_NOTHING = Text(
     tr="Adaptörü ve {folder} içinde sorusu olan sektör yok.", en="No sector has an adapter and questions in {folder}."
@@ -418,6 +422,45 @@ EVALUATE_HEAD: tuple[Text, ...] = (
     Text(tr="başkasının", en="another's"),
     Text(tr="uydurma", en="invented"),
 )
+
+# --- report ---------------------------------------------------------------------------------------------------------
+
+REPORT_HELP = Text(
+    tr="Veriyi, yönlendiriciyi, yanıtları ve kayıpları ölçer; docs/evaluation.md dosyasını resimleriyle yazar.",
+    en="Measure data, router, answers and losses, and write docs/evaluation.md with its pictures.",
+)
+REPORT_MORE = Text(
+    tr="""Her ölçümün JSON dosyası resimlerin yanında durur. Hepsi iki çekirdekte bir saate yakın sürer.
+
+[bold]Örnekler[/bold]
+
+turkish-ai report   [dim]hepsini ölçer[/dim]
+turkish-ai report router data   [dim]yalnızca bunları ölçer, ötekileri dosyalarından alır[/dim]
+turkish-ai report --draw   [dim]ölçmeden, dosyalardan yeniden yazar[/dim]""",
+    en="""Each measurement's JSON file lies beside the pictures. All take most of an hour on two cores.
+
+[bold]Examples[/bold]
+
+turkish-ai report   [dim]measure everything[/dim]
+turkish-ai report router data   [dim]measure these, take the others from their files[/dim]
+turkish-ai report --draw   [dim]write it again from the files, measuring nothing[/dim]""",
+)
+REPORT_PART = Text(tr="[BÖLÜM]...", en="[PART]...")
+REPORT_PARTS_HELP = Text(
+    tr="data, router, answers, losses; verilmezse hepsi.", en="data, router, answers, losses; left out: all of them."
+)
+REPORT_DRAW_HELP = Text(tr="Hiçbir şey ölçmeden yeniden yaz.", en="Measure nothing; write it again.")
+REPORT_OUT_HELP = Text(tr="Yazılacağı klasör.", en="The folder to write into.")
+REPORT_PARTS_OR_DRAW = Text(
+    tr="--draw hiçbir şey ölçmez; bölüm adıyla birlikte kullanılamaz.",
+    en="--draw measures nothing, so it goes without parts.",
+)
+REPORT_UNKNOWN = Text(
+    tr="{part!r} diye bir bölüm yok. Olanlar: {known}.", en="There is no part {part!r}. Known: {known}."
+)
+REPORT_MEASURING = Text(tr="Ölçülüyor: {part}", en="Measuring: {part}")
+REPORT_NOTHING = Text(tr="{folder} içinde ölçüm yok.", en="{folder} holds no measurement.")
+REPORT_WRITTEN = Text(tr="Yazıldı: {path}", en="Written: {path}")
 
 # --- router ---------------------------------------------------------------------------------------------------------
 
@@ -454,6 +497,11 @@ ROUTER_HELD_OUT = Text(
 ROUTER_TESTED = Text(
     tr="Test soruları ({questions} soru, {classes} sınıf)", en="Test split ({questions} questions, {classes} classes)"
 )
+ROUTER_HELD_OUT_BARE = Text(
+    tr="Bunların yalın sorguları ({questions} soru, {classes} sınıf)",
+    en="Bare queries among them ({questions} questions, {classes} classes)",
+)
+ROUTER_TESTED_BARE = ROUTER_HELD_OUT_BARE
 ROUTER_TEST_HELP = Text(
     tr="Test bölümünü de ölç. Sürüm çıkarken kullanın; ayar seçerken bakılırsa ölçü olmaktan çıkar.",
     en="Measure the test split too. For a release: whoever chooses by it uses it up.",

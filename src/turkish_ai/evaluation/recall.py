@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 from turkish_ai.errors import DataError, TurkishAiError
 from turkish_ai.evaluation.wording import facts_said, is_turkish, repetition
@@ -121,12 +121,16 @@ class RecallReport:
     close: float
     sectors: tuple[SectorRecall, ...]
 
-    def to_json(self) -> str:
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON values, with the sectors' shares."""
         found = asdict(self)
         for entry, sector in zip(found["sectors"], self.sectors, strict=True):
             entry |= {name: round(getattr(sector, name), 4) for name in _SHARES}
             entry |= {"facts": None if sector.facts is None else round(sector.facts, 4)}
-        return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+        return found
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_json(), ensure_ascii=False, indent=2) + "\n"
 
 
 _SHARES = ("known", "admitted", "finished", "turkish", "repetition")

@@ -96,7 +96,8 @@ class FollowUpScores:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterReport:
     """`held_out` is of the dev rows, by a router that learnt from the whole train split, and so is `test` of the test
-    rows, None unless it was asked for; `follow_ups` are cross-validated on the train split as `cross_validated` is.
+    rows, None unless it was asked for; of each, `_bare` is of the bare questions alone, the others ask the sectors for
+    what nobody taught; `follow_ups` are cross-validated on the train split as `cross_validated` is.
     `mistakes` are of the test rows if they were asked for, else of the dev rows."""
 
     data_sha256: str
@@ -106,7 +107,9 @@ class RouterReport:
     general_offset: float
     cross_validated: Scores
     held_out: Scores | None
+    held_out_bare: Scores | None
     test: Scores | None
+    test_bare: Scores | None
     follow_ups: FollowUpScores | None
     mistakes: tuple[Mistake, ...]
     latency_p50_us: float
@@ -161,8 +164,10 @@ def evaluate_router(settings: Settings, *, test: bool = False) -> RouterReport:
         temperature=round(calibration.temperature, 4),
         general_offset=round(calibration.general_offset, 4),
         cross_validated=_score(answered),
-        held_out=_score(held_out) if held_out else None,
-        test=_score(tested) if tested else None,
+        held_out=_scored(held_out),
+        held_out_bare=_scored([a for a in held_out if a.example.is_bare]),
+        test=_scored(tested),
+        test_bare=_scored([a for a in tested if a.example.is_bare]),
         follow_ups=_score_follow_ups(folded, seed=config.seed),
         mistakes=_mistakes(tested or held_out),
         latency_p50_us=round(float(np.percentile(latencies, 50)), 1),
@@ -203,6 +208,11 @@ def _routers(
 
 def _answer(router: SectorRouter, example: RoutingExample) -> _Answered:
     return _Answered(example=example, choice=router.choose(example.text))
+
+
+def _scored(answered: Sequence[_Answered]) -> Scores | None:
+    """None of nothing."""
+    return _score(answered) if answered else None
 
 
 def _score(answered: Sequence[_Answered]) -> Scores:

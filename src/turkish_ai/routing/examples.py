@@ -49,6 +49,11 @@ class RoutingExample:
     split: Split
     follow_ups: tuple[str, ...] = ()
 
+    @property
+    def is_bare(self) -> bool:
+        """A query without an answer, and so a family of its own."""
+        return self.family == self.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingData:

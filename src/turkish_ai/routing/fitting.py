@@ -176,7 +176,7 @@ def calibrated(
     From the bare questions in `dev`: they are of every class and of another hand than what was learnt. Without any,
     from cross-validation.
     """
-    bare = table.held_out[[example.family == example.id for example in dev]] if dev else table.held_out
+    bare = table.held_out[[example.is_bare for example in dev]] if dev else table.held_out
     if len(bare):
         return calibration(fitted.scores(bare), table.labels[bare])
     return calibration(cross_validated(table, train, seed=seed), table.labels[table.questions])

@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 
 from turkish_ai.prompts import PromptEncoder, TrainingExample
-from turkish_ai.sector_data import SectorDataset
+from turkish_ai.sector_data import SectorDataset, SectorExample
 from turkish_ai.training.answer_loss import answer_loss, count_labels
 from turkish_ai.training.batches import collate, plan_evaluation
 from turkish_ai.training.lora import load_base_model
@@ -72,7 +72,7 @@ def loss_matrix(
             model.load_adapter(str(path), adapter_name=name)
     model.eval()
     examples = {
-        dataset.sector: [encoder.encode_example(example.messages) for example in dataset.split("test")]
+        dataset.sector: [encoder.encode_example(example.messages) for example in _one_of_each_family(dataset)]
         for dataset in datasets
         if dataset.split("test")
     }
@@ -97,6 +97,11 @@ def loss_matrix(
         )
         for sector, rows in examples.items()
     ]
+
+
+def _one_of_each_family(dataset: SectorDataset) -> list[SectorExample]:
+    """Of the test split. The questions of a family have one answer, and it is the answer that is measured."""
+    return list({example.family: example for example in reversed(dataset.split("test"))}.values())[::-1]
 
 
 @torch.no_grad()

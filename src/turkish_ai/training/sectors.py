@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from turkish_ai.base_model import BaseModelSource, Words, ensure_base_model, fingerprint
 from turkish_ai.errors import SettingsError, UnknownSector
@@ -18,6 +19,9 @@ from turkish_ai.sector_data import read_sector_dataset
 from turkish_ai.settings import SECTOR_IDS, Settings, is_sector_or_general
 from turkish_ai.training.progress import TrainingProgress
 from turkish_ai.training.report import TrainingReport
+
+if TYPE_CHECKING:
+    from turkish_ai.training.loss_matrix import LossRow
 
 _STOPPING = Words(
     "stopping after this step; once more stops at once", tr="bu adımdan sonra duruyor; bir daha Ctrl-C hemen durdurur"
@@ -61,11 +65,7 @@ def train_sectors(
     datasets = [read_sector_dataset(settings.sector_data_dir / f"{name}.jsonl", sector=name) for name in wanted]
     try:
         model_dir = ensure_base_model(
-            BaseModelSource(
-                source=settings.base_model,
-                sha256=settings.base_model_sha256,
-                revision=settings.config.base_model.revision,
-            ),
+            _base_model(settings),
             cache_dir=settings.cache_dir,
             progress=progress.preparing,
         )
@@ -95,6 +95,39 @@ def train_sectors(
             ]
     finally:
         progress.finish()
+
+
+def measure_losses(
+    settings: Settings,
+    *,
+    progress: TrainingProgress,
+    measured: Callable[[str, str], None] = lambda _sector, _adapter: None,
+) -> "list[LossRow]":
+    """The loss matrix of every sector that has data and an adapter folder; see `loss_matrix`.
+
+    Raises:
+        DataError: a data file cannot be used.
+        BaseModelUnavailable: the base model cannot be fetched or loaded.
+    """
+    from turkish_ai.training.loss_matrix import loss_matrix
+
+    folders = {
+        name: settings.adapters_dir / folder for name, folder in settings.config.adapter_folders.items() if folder
+    }
+    adapters = {name: folder for name, folder in folders.items() if folder.is_dir()}
+    datasets = [read_sector_dataset(settings.sector_data_dir / f"{name}.jsonl", sector=name) for name in adapters]
+    model_dir = ensure_base_model(_base_model(settings), cache_dir=settings.cache_dir, progress=progress.preparing)
+    return loss_matrix(
+        datasets, adapters=adapters, model_dir=model_dir, encoder=_encoder(settings, model_dir), measured=measured
+    )
+
+
+def _base_model(settings: Settings) -> BaseModelSource:
+    return BaseModelSource(
+        source=settings.base_model,
+        sha256=settings.base_model_sha256,
+        revision=settings.config.base_model.revision,
+    )
 
 
 def _encoder(settings: Settings, model_dir: Path) -> PromptEncoder:

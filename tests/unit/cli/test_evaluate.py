@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.training.conftest import SECTOR, recipe, write_sector
 from turkish_ai.cli import main
+from turkish_ai.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -68,3 +69,44 @@ def test_what_cannot_be_asked_is_an_error_with_its_reason(project: Path, capsys:
     (project / "data" / "recall" / f"{SECTOR}.jsonl").unlink()
     assert main(["evaluate"]) == 1
     assert str(project / "data" / "recall") in capsys.readouterr().err
+
+
+def test_the_question_banks_are_measured_without_a_model_or_an_adapter(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = project / "report.json"
+    assert main(["evaluate", "--lookup", "--out", str(report)]) == 0
+    assert capsys.readouterr().out.startswith(f"{SECTOR}\t")
+    (sector,) = json.loads(report.read_text(encoding="utf-8"))["sectors"]
+    assert sector["adapter_version"] == "lookup"
+    known = {json.loads(line)["messages"][-1]["content"] for line in _rows(project)}
+    no_answer = next(s.no_answer_tr for s in load_settings().config.sectors if s.id == SECTOR)
+    assert all(answer["answer"] in {*known, no_answer} for answer in sector["answers"])
+    assert not (project / "cache" / "base_model").exists()
+
+
+def _rows(project: Path) -> list[str]:
+    return (project / "data" / "sectors" / f"{SECTOR}.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_report_is_measured_part_by_part_and_drawn_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    docs = project / "docs"
+    assert main(["report", "--draw", "--out", str(docs)]) == 1
+    assert "turkish-ai report" in capsys.readouterr().err
+    assert main(["train", SECTOR]) == 0
+    assert main(["report", "data", "losses", "answers", "--out", str(docs)]) == 0
+    text = (docs / "evaluation.md").read_text(encoding="utf-8")
+    assert f"| {SECTOR} | 21 |" in text
+    assert "The own adapter beats the base model in" in text
+    assert "| base model | 1 |" in text
+    assert "## router\n\nNot measured." in text
+    (docs / "evaluation" / "losses.json").unlink()
+    assert main(["report", "--draw", "--out", str(docs)]) == 0
+    assert "## losses\n\nNot measured." in (docs / "evaluation.md").read_text(encoding="utf-8")
+
+
+def test_an_unknown_part_and_parts_with_draw_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "weather"]) == 2
+    assert "data, router, answers, losses" in capsys.readouterr().err
+    assert main(["report", "data", "--draw"]) == 2
+    assert "--draw" in capsys.readouterr().err

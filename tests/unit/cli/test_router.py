@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.routing.conftest import make_repository
 from turkish_ai.cli import main
 
 pytestmark = pytest.mark.usefixtures("isolated")
@@ -24,19 +25,23 @@ def test_building_twice_gives_one_router(capsys: pytest.CaptureFixture[str]) -> 
     assert first.split()[1].rstrip(":") in findings["router"]["text"]
 
 
-def test_the_measurement_is_shown_to_people_and_machines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_measurement_is_shown_to_people_and_machines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = make_repository(tmp_path / "repository").root / "configs" / "model_config.json"
+    monkeypatch.setenv("TURKISH_AI_CONFIG", str(small))
     assert main(["router", "evaluate", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert 0.5 < found["cross_validated"]["macro_f1"] <= 1
     assert found["test"] is None
-    assert found["held_out"]["unknown_recall"] is None, "no held-out question belongs to general"
+    assert found["held_out"]["unknown_recall"] is None, "no held-out question of the small repository is general's"
     assert main(["--lang", "tr", "router", "evaluate"]) == 0
     out = capsys.readouterr().out
     assert "Çapraz doğrulama" in out
     assert "23 sınıf" in out
     assert "makro F1" in out
     assert re.search(r"sektör dışı sorular: yakalanan +–", out)
-    assert re.search(r"sektörün sözcüğü geçmeyen +0,\d{3}  \(\d+\)", out)
-    assert re.search(r"sonraki sorular +0,\d{3} → 0,\d{3}  \(\d+\)", out)
-    assert re.search(r"konu değişimleri +0,\d{3} → 0,\d{3}", out)
+    assert re.search(r"konuşma dili +[01],\d{3}  \(\d+\)", out)
+    assert re.search(r"sonraki sorular +[01],\d{3} → [01],\d{3}  \(\d+\)", out)
+    assert re.search(r"konu değişimleri +[01],\d{3} → [01],\d{3}", out)
     assert "Test soruları" not in out

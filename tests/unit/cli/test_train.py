@@ -79,7 +79,11 @@ def test_a_sector_without_data_is_an_error_with_its_file(
     assert str(tmp_path / "data" / "sectors") in capsys.readouterr().err
 
 
-def test_a_sector_without_its_file_is_told_in_turkish(isolated: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sector_without_its_file_is_told_in_turkish(
+    isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.setenv("TURKISH_AI_CONFIG", str(tmp_path / "configs" / "model_config.json"))
     assert main(["--lang", "tr", "train", "legal"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("Hata (veri): ")
