@@ -62,7 +62,12 @@ def make_settings(tmp_path: Path, adapters_dir: Path) -> MakeSettings:
         changed = config.inference.model_copy(
             update={"limits": config.inference.limits.model_copy(update=limits or {}), **(inference or {})}
         )
-        return settings.model_copy(update={"config": config.model_copy(update={"inference": changed})})
+        sectors = tuple(
+            sector.model_copy(update={"adapter": None}) if sector.id == "legal" else sector for sector in config.sectors
+        )
+        return settings.model_copy(
+            update={"config": config.model_copy(update={"inference": changed, "sectors": sectors})}
+        )
 
     return make
 
