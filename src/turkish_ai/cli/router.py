@@ -77,9 +77,9 @@ def _show(report: "RouterReport", terminal: Terminal) -> None:
     )
     for text, scores in (
         (texts.ROUTER_HELD_OUT, report.held_out),
-        (texts.ROUTER_HELD_OUT_BARE, report.held_out_bare),
+        (texts.ROUTER_BARE, report.held_out_bare),
         (texts.ROUTER_TESTED, report.test),
-        (texts.ROUTER_TESTED_BARE, report.test_bare),
+        (texts.ROUTER_BARE, report.test_bare),
     ):
         if scores is not None:
             show_scores(say(text, questions=scores.questions, classes=scores.classes), scores)

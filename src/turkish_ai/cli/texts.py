@@ -497,11 +497,10 @@ ROUTER_HELD_OUT = Text(
 ROUTER_TESTED = Text(
     tr="Test soruları ({questions} soru, {classes} sınıf)", en="Test split ({questions} questions, {classes} classes)"
 )
-ROUTER_HELD_OUT_BARE = Text(
+ROUTER_BARE = Text(
     tr="Bunların yalın sorguları ({questions} soru, {classes} sınıf)",
     en="Bare queries among them ({questions} questions, {classes} classes)",
 )
-ROUTER_TESTED_BARE = ROUTER_HELD_OUT_BARE
 ROUTER_TEST_HELP = Text(
     tr="Test bölümünü de ölç. Sürüm çıkarken kullanın; ayar seçerken bakılırsa ölçü olmaktan çıkar.",
     en="Measure the test split too. For a release: whoever chooses by it uses it up.",
